@@ -1,0 +1,118 @@
+"""The rotator's view of KMS: keys come and go, and nothing here can sign.
+
+``CreateKey`` has no idempotency token, so a key is tagged with the intent that it is created for,
+and is found again by that tag, never by walking over the keys of the account (rule 5). The client
+must not repeat calls by itself: see ``client("kms", attempts=1)``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from machine_identity import jwk
+from machine_identity.aws import AwsError
+from machine_identity.aws.clients import translated
+from machine_identity.jwk import PublicJwk
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.literals import KeySpecType
+    from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
+
+TAG: Final = "machine-identity:"
+"""The prefix of our tags: stack, identity and intent."""
+
+_KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
+    "RS256": "RSA_2048",
+    "RS384": "RSA_2048",
+    "RS512": "RSA_2048",
+    "PS256": "RSA_2048",
+    "ES256": "ECC_NIST_P256",
+    "ES384": "ECC_NIST_P384",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose keys they are: a stack's, by its name so that a redeploy finds them, and an identity's."""
+
+    stack: str
+    identity: str
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that every key of this owner carries."""
+        return {f"{TAG}stack": self.stack, f"{TAG}identity": self.identity}
+
+
+class KmsKeys:
+    """Creates, finds and ends the asymmetric keys of one owner. Every method raises AwsError."""
+
+    def __init__(
+        self, kms: "KMSClient", tagging: "ResourceGroupsTaggingAPIClient", owner: Owner
+    ) -> None:
+        self._kms = kms
+        self._tagging = tagging
+        self._owner = owner
+
+    def create(self, algorithm: str, intent: str) -> str:
+        """Create a SIGN_VERIFY key for ``algorithm``, tagged with the intent; return its ARN."""
+        tags = {**self._owner.tags(), f"{TAG}intent": intent}
+        with translated("kms:CreateKey"):
+            answer = self._kms.create_key(
+                Description=f"Machine Identity: {self._owner.identity}",
+                KeyUsage="SIGN_VERIFY",
+                KeySpec=_KEY_SPECS[algorithm],
+                Tags=[{"TagKey": key, "TagValue": value} for key, value in tags.items()],
+            )
+        return answer["KeyMetadata"]["Arn"]
+
+    def public_key(self, arn: str, algorithm: str) -> PublicJwk:
+        """Return the JWK of a key; KMS refuses that of a disabled one, so it is kept."""
+        with translated("kms:GetPublicKey"):
+            answer = self._kms.get_public_key(KeyId=arn)
+        return jwk.from_der(answer["PublicKey"], algorithm)
+
+    def find(self, intent: str) -> str | None:
+        """Return the ARN of the key that was created for ``intent``, if the index shows one."""
+        tags = {**self._owner.tags(), f"{TAG}intent": intent}
+        return next(self._tagged(tags), None)
+
+    def any(self) -> bool:
+        """Return whether this owner has a key already, whatever its state."""
+        return next(self._tagged(self._owner.tags()), None) is not None
+
+    def disable(self, arn: str) -> None:
+        """Disable a key; one that awaits its deletion is as good as disabled."""
+        try:
+            with translated("kms:DisableKey"):
+                self._kms.disable_key(KeyId=arn)
+        except AwsError as error:
+            self._unless_pending(arn, error)
+
+    def schedule_deletion(self, arn: str, window: timedelta) -> None:
+        """Have KMS delete a key after ``window`` (whole days); doing so again changes nothing."""
+        try:
+            with translated("kms:ScheduleKeyDeletion"):
+                self._kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=window.days)
+        except AwsError as error:
+            self._unless_pending(arn, error)
+
+    def _unless_pending(self, arn: str, error: AwsError) -> None:
+        """Swallow ``error`` if the key is on its way out already: a crash came after the call."""
+        if error.code != "KMSInvalidStateException":
+            raise error
+        with translated("kms:DescribeKey"):
+            state = self._kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        if state != "PendingDeletion":
+            raise error
+
+    def _tagged(self, tags: dict[str, str]) -> Iterator[str]:
+        pages = self._tagging.get_paginator("get_resources").paginate(
+            ResourceTypeFilters=["kms:key"],
+            TagFilters=[{"Key": key, "Values": [value]} for key, value in tags.items()],
+        )
+        with translated("tag:GetResources"):
+            for page in pages:
+                for resource in page["ResourceTagMappingList"]:
+                    yield resource["ResourceARN"]

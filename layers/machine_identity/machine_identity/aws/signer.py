@@ -1,0 +1,130 @@
+"""Signs with the active key of the keyring, as the KMS key that it is.
+
+The signer's copy of the keyring is refreshed every minute. When S3 fails the copy stays in use,
+but never past ``SIGNER_BOUND`` of wall-clock time, also after a frozen process is thawed: the
+rotator counts on it when it withdraws a key (rule 3). A revision lower than one seen before is a
+rolled-back document and is not taken (rule 6).
+
+It writes nothing, and neither creates, publishes nor ends a key (rule 8).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from machine_identity import keyring as keyrings
+from machine_identity.aws import AwsError
+from machine_identity.aws.private_keys import KmsEcPrivateKey, KmsRsaPrivateKey
+from machine_identity.client_assertion import Draft, PrivateKey, SigningError, SigningKey
+from machine_identity.keyring import Key, Keyring, KeyringError
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+    from machine_identity.aws.s3 import Bucket
+
+REFRESH_INTERVAL: Final = timedelta(minutes=1)
+SIGNER_BOUND: Final = timedelta(hours=1)
+"""How old the copy may be that is signed with; ``Policy.signer_bound`` counts on it."""
+
+_UNUSABLE: Final = frozenset(
+    {"DisabledException", "KMSInvalidStateException", "NotFoundException"}
+)
+"""What kms:Sign answers for a key that was revoked or removed after the copy was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    """The keyring as it was when the read began."""
+
+    keyring: Keyring
+    read_at: datetime
+
+    def is_within(self, bound: timedelta, now: datetime) -> bool:
+        """Whether the copy is that young; one from the future tells nothing about its age."""
+        return timedelta() <= now - self.read_at <= bound
+
+
+class KeyringSigner:
+    """Signs as one identity, with the key that its keyring calls active."""
+
+    def __init__(self, *, bucket: "Bucket", kms: "KMSClient", identity: str) -> None:
+        self._bucket = bucket
+        self._kms = kms
+        self._document = f"{identity}/keyring.json"
+        self._copy: _Copy | None = None
+        self._tried_at: datetime | None = None
+
+    def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
+        """Return the assertion, signed. Raises SigningError, or SettingsError from the draft.
+
+        A key that KMS does not sign with any more was revoked a moment ago: the keyring is read
+        again, and the key that is active then signs.
+        """
+        try:
+            return self._signed(self._keyring(now), draft, now=now, jti=jti)
+        except AwsError as error:
+            if error.code not in _UNUSABLE:
+                raise SigningError(str(error)) from error
+        try:
+            return self._signed(self._refreshed(now), draft, now=now, jti=jti)
+        except AwsError as error:
+            raise SigningError(str(error)) from error
+
+    def _signed(self, keyring: Keyring, draft: Draft, *, now: datetime, jti: str) -> str:
+        active = keyring.active
+        if active is None:
+            raise SigningError("the keyring has no active key yet")
+        key = SigningKey(
+            kid=active.kid,
+            algorithm=active.jwk["alg"],
+            private_key=self._private_key(active),
+            issuer=keyring.issuer,
+        )
+        return key.sign(draft, now=now, jti=jti)
+
+    def _private_key(self, key: Key) -> PrivateKey:
+        try:
+            public_key = jwt.PyJWK(dict(key.jwk)).key
+        except jwt.PyJWTError as error:
+            raise SigningError("the active key's JWK cannot be read") from error
+        if isinstance(public_key, rsa.RSAPublicKey):
+            return KmsRsaPrivateKey(self._kms, key.arn, public_key)
+        if isinstance(public_key, ec.EllipticCurvePublicKey):
+            return KmsEcPrivateKey(self._kms, key.arn, public_key)
+        raise SigningError("the active key's JWK is of a kind that KMS does not sign with")
+
+    def _keyring(self, now: datetime) -> Keyring:
+        """Return the keyring, read anew when a minute old; the copy survives a failed read."""
+        copy = self._copy
+        if copy is not None and copy.is_within(SIGNER_BOUND, now) and not self._is_due(now):
+            return copy.keyring
+        try:
+            return self._refreshed(now)
+        except SigningError:
+            if copy is None or not copy.is_within(SIGNER_BOUND, now):
+                raise
+            return copy.keyring
+
+    def _is_due(self, now: datetime) -> bool:
+        """Whether a minute has passed since the last try: a failing S3 slows no caller down."""
+        return self._tried_at is None or not (
+            timedelta() <= now - self._tried_at < REFRESH_INTERVAL
+        )
+
+    def _refreshed(self, now: datetime) -> Keyring:
+        self._tried_at = now
+        try:
+            document = self._bucket.read(self._document)
+            if document is None:
+                raise SigningError("there is no keyring yet")
+            keyring = keyrings.parse(document.body)
+        except (AwsError, KeyringError) as error:
+            raise SigningError(str(error)) from error
+        if self._copy is not None and keyring.revision < self._copy.keyring.revision:
+            raise SigningError("the keyring has a lower revision than one seen before")
+        self._copy = _Copy(keyring=keyring, read_at=now)
+        return keyring

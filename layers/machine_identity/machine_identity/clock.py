@@ -1,0 +1,20 @@
+"""The one door to time and to randomness.
+
+Everything else takes ``now`` and identifiers as arguments; ruff refuses the calls below anywhere
+else. Callers write ``clock.now()``, never ``from clock import now``, so that the embedded stack
+can move the time of a whole process by replacing one name. Nothing here is switched by a
+variable or a header: deployed code cannot be told another time.
+"""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+
+def now() -> datetime:
+    """Return the present instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def unique() -> str:
+    """Return an identifier that has never been used before (122 random bits, RFC 9562)."""
+    return str(uuid4())

@@ -1,0 +1,78 @@
+"""What will happen: the real decisions, run ahead of time against a world that works.
+
+Nothing here estimates. The forecast calls ``next_step`` and the transitions that a run calls;
+only the world is assumed: every write lands and every fetch shows what was last written.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from machine_identity import lifecycle, publication, transitions
+from machine_identity.evidence import Evidence, Seen, Standing
+from machine_identity.keyring import Keyring
+from machine_identity.policy import Policy
+from machine_identity.steps import Action, AdoptKey, CreateKey, Intend, Publish, Wait
+
+_MOST_STEPS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One step to come."""
+
+    at: datetime
+    step: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The steps up to an instant, and the keyring as it will stand then."""
+
+    steps: tuple[Planned, ...]
+    keyring: Keyring
+
+
+def forecast(keyring: Keyring, policy: Policy, now: datetime, until: datetime) -> Forecast:
+    """Run the life of the keys from ``now`` to ``until``, a tick whenever there is a step."""
+    steps: list[Planned] = []
+    public = keyring
+    while now <= until and len(steps) < _MOST_STEPS:
+        evidence = _evidence(public, keyring, policy, now)
+        keyring = lifecycle.observed(keyring, policy, evidence.observation)
+        step = lifecycle.next_step(keyring, policy, evidence, now)
+        if isinstance(step, Wait):
+            now = max(step.until, now + policy.tick_interval)
+            continue
+        steps.append(Planned(at=now, step=step))
+        after = _after(keyring, step, policy, now)
+        keyring = after if after == keyring else transitions.revised(keyring, after)
+        public = keyring if isinstance(step, Publish) else public
+    return Forecast(steps=tuple(steps), keyring=keyring)
+
+
+def _evidence(public: Keyring, keyring: Keyring, policy: Policy, now: datetime) -> Evidence:
+    """Return what a run would find: the documents of the keyring that was last published."""
+    shown = publication.documents(public, policy.max_age)
+    return Evidence(
+        observation=Seen(
+            at=now, kids=frozenset(key.kid for key in public.published), max_age=policy.max_age
+        ),
+        standing=Standing(
+            jwks=shown.jwks, configuration=shown.configuration, cache_control=shown.cache_control
+        ),
+        own_intent=None if keyring.intent is None else keyring.intent.id,
+    )
+
+
+def _after(keyring: Keyring, step: Action, policy: Policy, now: datetime) -> Keyring:
+    match step:
+        case Intend():
+            return transitions.intended(keyring, step, intent="to come", now=now)
+        case CreateKey() | AdoptKey():
+            kid = f"key-to-come-{keyring.revision}"
+            return transitions.created(
+                keyring, step, arn="", jwk={"kid": kid, "alg": policy.algorithm}, now=now
+            )
+        case _:
+            return transitions.taken(keyring, step, policy=policy, now=now)

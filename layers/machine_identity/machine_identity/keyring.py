@@ -1,0 +1,200 @@
+"""Our record of the keys and of every time that matters to them.
+
+One JSON document an identity, in the private bucket. It says what was decided and when; it never
+says what a stranger can see (that is an observation) nor what a setting is today (that is the
+policy), except where a wait has begun under a setting: then the longest since is kept, so that a
+change of settings cannot shorten it (rule 4).
+
+``revision`` grows with every write: an S3 ETag recurs with its content, a revision does not. A
+document with a ``version`` newer than this code is read, never written.
+"""
+
+import json
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Self, cast
+
+from machine_identity.errors import MachineIdentityError
+from machine_identity.jwk import PublicJwk
+
+VERSION: Final = 1
+
+
+class KeyringError(MachineIdentityError):
+    """The document is not a keyring, or one that this code must not touch."""
+
+
+class State(StrEnum):
+    """Where a key stands in its life; it only ever moves forward."""
+
+    STANDBY = "standby"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key: what it is, where its private half lives, and since when it is in which state."""
+
+    jwk: PublicJwk
+    arn: str
+    """The KMS key's ARN: signing goes by it, never by an alias that could move."""
+    created_at: datetime
+    state: State
+    since: datetime
+    """When it came into its state."""
+    first_seen_at: datetime | None = None
+    """Since when every observation of the public URL has shown it; an absence resets it."""
+    publication_interval: timedelta = timedelta()
+    """The longest wait before signing that was in force since it was first seen."""
+    retire_interval: timedelta = timedelta()
+    """The longest wait before withdrawal that was in force since it was retired."""
+    disabled_at: datetime | None = None
+    deletion_at: datetime | None = None
+    """When KMS will have deleted it; set once the deletion is scheduled."""
+
+    @property
+    def kid(self) -> str:
+        """The RFC 7638 thumbprint by which the world names this key."""
+        return self.jwk["kid"]
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the key belongs in the published set."""
+        return self.state is not State.REMOVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A key about to be created; written first, so that a crash leaves no orphan (rule 5)."""
+
+    id: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyring:
+    """All keys of one identity."""
+
+    identity: str
+    issuer: str
+    """The URL under which the keys are published, which federated assertions name as ``iss``."""
+    revision: int = 0
+    published_revision: int = 0
+    """The revision at which the published set last changed; the published documents carry it."""
+    genesis: bool = False
+    """No set was ever public, so the very first key need not wait for stale copies to expire."""
+    keys: tuple[Key, ...] = ()
+    intent: Intent | None = None
+    rollover_requested_at: datetime | None = None
+    longest_max_age: timedelta = timedelta()
+    """The longest ``max-age`` that a copy still alive in some cache may have been served with."""
+    longest_max_age_at: datetime | None = None
+    """When that was last served."""
+
+    def key(self, kid: str) -> Key:
+        """Return the key of that name; raises KeyError."""
+        return next(key for key in self.keys if key.kid == kid)
+
+    def in_state(self, state: State) -> tuple[Key, ...]:
+        """Return the keys in ``state``, the longest there first."""
+        return tuple(sorted((k for k in self.keys if k.state is state), key=lambda k: k.since))
+
+    @property
+    def active(self) -> Key | None:
+        """The one key that signs."""
+        return next(iter(self.in_state(State.ACTIVE)), None)
+
+    @property
+    def standby(self) -> Key | None:
+        """The next key to sign."""
+        return next(iter(self.in_state(State.STANDBY)), None)
+
+    @property
+    def published(self) -> tuple[Key, ...]:
+        """The keys that belong in the published set, in the order of their creation."""
+        return tuple(key for key in self.keys if key.is_published)
+
+    def with_key(self, changed: Key) -> Self:
+        """Return the keyring with one key replaced by its new record."""
+        keys = tuple(changed if key.kid == changed.kid else key for key in self.keys)
+        return replace(self, keys=keys)
+
+
+def serialise(keyring: Keyring) -> bytes:
+    """Return the keyring as a JSON document; instants in ISO 8601, durations in seconds."""
+    members = {"version": VERSION, **_members(keyring)}
+    return json.dumps(members, indent=2, sort_keys=True).encode()
+
+
+def parse(body: bytes) -> Keyring:
+    """Read the document that ``serialise`` writes. Raises KeyringError."""
+    try:
+        members = json.loads(body)
+        if members["version"] != VERSION:
+            raise KeyringError(f"the keyring's version is {members['version']}, not {VERSION}")
+        return _keyring(members)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise KeyringError(f"the keyring cannot be read: {type(error).__name__}") from error
+
+
+def _members(record: Keyring | Key | Intent) -> dict[str, object]:
+    return {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case tuple():
+            return [_members(each) for each in value]
+        case Intent():
+            return _members(value)
+        case _:
+            return value
+
+
+def _keyring(members: dict[str, Any]) -> Keyring:
+    intent = members["intent"]
+    return Keyring(
+        identity=members["identity"],
+        issuer=members["issuer"],
+        revision=int(members["revision"]),
+        published_revision=int(members["published_revision"]),
+        genesis=members["genesis"] is True,
+        keys=tuple(_key(each) for each in members["keys"]),
+        intent=intent and Intent(id=intent["id"], written_at=_instant(intent["written_at"])),
+        rollover_requested_at=_moment(members["rollover_requested_at"]),
+        longest_max_age=timedelta(seconds=members["longest_max_age"]),
+        longest_max_age_at=_moment(members["longest_max_age_at"]),
+    )
+
+
+def _key(members: dict[str, Any]) -> Key:
+    return Key(
+        jwk=cast("PublicJwk", {str(name): str(value) for name, value in members["jwk"].items()}),
+        arn=members["arn"],
+        created_at=_instant(members["created_at"]),
+        state=State(members["state"]),
+        since=_instant(members["since"]),
+        first_seen_at=_moment(members["first_seen_at"]),
+        publication_interval=timedelta(seconds=members["publication_interval"]),
+        retire_interval=timedelta(seconds=members["retire_interval"]),
+        disabled_at=_moment(members["disabled_at"]),
+        deletion_at=_moment(members["deletion_at"]),
+    )
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise KeyringError("an instant in the keyring has no time zone")
+    return instant
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _instant(text)

@@ -1,0 +1,241 @@
+"""The life of the keys: what to do next, as a pure function of (keyring, policy, evidence, now).
+
+Each rule looks at the whole situation and answers with an action, with a wait, or with nothing;
+the first action in the order below wins, else the earliest wait. So a rule that must wait never
+keeps another from acting, and a run that comes late, twice or after a crash finds its way from
+whatever stands there. The numbers are those of the rules in docs/rotation.md.
+
+It does not act, does not know AWS, and does not read a clock: see ``rotation`` for that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from machine_identity import publication
+from machine_identity.evidence import Evidence, Observation, Seen
+from machine_identity.keyring import Key, Keyring, State
+from machine_identity.policy import Policy
+from machine_identity.steps import (
+    Action,
+    AdoptKey,
+    CreateKey,
+    Disable,
+    Forget,
+    Intend,
+    Promote,
+    Publish,
+    ScheduleDeletion,
+    Step,
+    Wait,
+    Withdraw,
+)
+
+ADOPTION_INTERVAL: Final = timedelta(minutes=15)
+"""After an unanswered CreateKey: how long its key may take to appear in the index (rule 5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a decision rests on."""
+
+    keyring: Keyring
+    policy: Policy
+    evidence: Evidence
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What comes next for one key, when at the earliest, and which rule holds it until then."""
+
+    next: str
+    not_before: datetime | None
+    held_by: str
+
+
+def next_step(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> Step:
+    """Return the one thing to do now, or until when there is nothing to do and why."""
+    situation = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now)
+    answers = [rule(situation) for rule in _RULES]
+    actions = [each for each in answers if each is not None and not isinstance(each, Wait)]
+    if actions:
+        return actions[0]
+    waits = [each for each in answers if isinstance(each, Wait)]
+    return min(waits, key=lambda wait: wait.until)
+
+
+def observed(keyring: Keyring, policy: Policy, observation: Observation) -> Keyring:
+    """Return the keyring with what was seen at the public URL written into it.
+
+    A failed fetch changes nothing; an absence resets ``first_seen_at``. Of a wait that has begun
+    the longest is kept, so that no change of settings shortens it (rule 4).
+    """
+    for key in keyring.in_state(State.RETIRED):
+        longest = max(key.retire_interval, policy.retire_interval)
+        keyring = keyring.with_key(replace(key, retire_interval=longest))
+    if not isinstance(observation, Seen):
+        return keyring
+    keyring = _with_max_age(keyring, policy, observation)
+    interval = policy.publication_interval(keyring.longest_max_age)
+    for key in keyring.in_state(State.STANDBY):
+        if key.kid in observation.kids:
+            seen = replace(
+                key,
+                first_seen_at=key.first_seen_at or observation.at,
+                publication_interval=max(key.publication_interval, interval),
+            )
+        else:
+            seen = replace(key, first_seen_at=None)
+        keyring = keyring.with_key(seen)
+    return keyring
+
+
+def _with_max_age(keyring: Keyring, policy: Policy, seen: Seen) -> Keyring:
+    """Remember a max-age longer than ours for as long as a copy served with it can live."""
+    at, longest = keyring.longest_max_age_at, keyring.longest_max_age
+    if at is not None and seen.at > at + longest:
+        keyring = replace(keyring, longest_max_age=timedelta(), longest_max_age_at=None)
+    if seen.max_age > policy.max_age and seen.max_age >= keyring.longest_max_age:
+        keyring = replace(keyring, longest_max_age=seen.max_age, longest_max_age_at=seen.at)
+    return keyring
+
+
+def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
+    """Return what comes next for ``key`` as far as the keyring alone can tell."""
+    match key.state:
+        case State.STANDBY:
+            return _promotion(key, keyring, policy)
+        case State.ACTIVE:
+            due = _rollover_due(key, keyring, policy)
+            ready = _ready_at(keyring.standby, keyring, policy)
+            at = None if ready is None else max(due, ready)
+            return Outlook(next="retired", not_before=at, held_by="rotation interval")
+        case State.RETIRED:
+            at = key.since + max(key.retire_interval, policy.retire_interval)
+            held = "rule 3: retire after the last signature"
+            return Outlook(next="removed", not_before=at, held_by=held)
+        case State.REMOVED:
+            return Outlook(next="deleted", not_before=key.deletion_at, held_by="deletion window")
+
+
+def _promotion(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
+    ready = _ready_at(key, keyring, policy)
+    held = "rule 1: publish before sign"
+    if ready is None or keyring.active is None:
+        return Outlook(next="active", not_before=ready, held_by=held)
+    due = _rollover_due(keyring.active, keyring, policy)
+    held = held if ready > due else "rotation interval"
+    return Outlook(next="active", not_before=max(due, ready), held_by=held)
+
+
+def _rollover_due(active: Key, keyring: Keyring, policy: Policy) -> datetime:
+    return keyring.rollover_requested_at or active.since + policy.rotation_interval
+
+
+def _ready_at(standby: Key | None, keyring: Keyring, policy: Policy) -> datetime | None:
+    """Return when rule 1 lets the standby key sign; None while nobody has seen it."""
+    if standby is None or standby.first_seen_at is None:
+        return None
+    if keyring.genesis:
+        return standby.first_seen_at
+    interval = max(
+        standby.publication_interval, policy.publication_interval(keyring.longest_max_age)
+    )
+    return standby.first_seen_at + interval
+
+
+def _create(at: Situation) -> Step | None:
+    """Keep one active and one standby key, each created under an intent (rule 5)."""
+    intent = at.keyring.intent
+    if intent is None:
+        return _intend(at)
+    if intent.id == at.evidence.own_intent:
+        return CreateKey(intent=intent.id)
+    if arn := at.evidence.tagged.get(intent.id):
+        return AdoptKey(intent=intent.id, arn=arn)
+    if at.now < intent.written_at + ADOPTION_INTERVAL:
+        until = intent.written_at + ADOPTION_INTERVAL
+        return Wait(until=until, why="a key may have been created unseen (rule 5)")
+    return Intend(again=True)
+
+
+def _intend(at: Situation) -> Step | None:
+    keyring = at.keyring
+    if len(keyring.in_state(State.STANDBY)) + len(keyring.in_state(State.ACTIVE)) >= 2:  # noqa: PLR2004 - one active, one standby
+        return None
+    live = [key for key in keyring.keys if key.deletion_at is None]
+    if len(live) >= at.policy.most_live_keys:
+        return Wait(until=at.now, why=f"{len(live)} keys are live, and no more are created")
+    return Intend()
+
+
+def _publish(at: Situation) -> Step | None:
+    """Have the bucket hold what the keyring says; repairs whatever was done to it by hand."""
+    if not at.keyring.published:
+        return None
+    wanted = publication.documents(at.keyring, at.policy.max_age)
+    if publication.stands(wanted, at.evidence.standing):
+        return None
+    kids = tuple(key.kid for key in at.keyring.published)
+    return Publish(kids=kids, revision=wanted.revision)
+
+
+def _promote(at: Situation) -> Step | None:
+    """Rule 1: a key signs only if the public URL shows it now and has long enough."""
+    standby, active = at.keyring.standby, at.keyring.active
+    if standby is None:
+        return None
+    due = at.now if active is None else _rollover_due(active, at.keyring, at.policy)
+    if at.now < due:
+        return Wait(until=due, why="the active key signs until its rotation interval is over")
+    seen = at.evidence.observation
+    if not isinstance(seen, Seen):
+        return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
+    ready = _ready_at(standby, at.keyring, at.policy)
+    if ready is None or standby.kid not in seen.kids:
+        return Wait(until=at.now, why="the public URL does not show the standby key (rule 1)")
+    if at.now < ready:
+        return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
+    return Promote(kid=standby.kid, retires=None if active is None else active.kid)
+
+
+def _withdraw(at: Situation) -> Step | None:
+    """Rule 3: the oldest retired key leaves the set when nothing it signed can be valid."""
+    for key in at.keyring.in_state(State.RETIRED)[:1]:
+        until = key.since + max(key.retire_interval, at.policy.retire_interval)
+        if at.now < until:
+            return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
+        return Withdraw(kid=key.kid)
+    return None
+
+
+def _dispose(at: Situation) -> Step | None:
+    """Disable, schedule for deletion and at last forget what has left the published set."""
+    waits: list[Wait] = []
+    for key in at.keyring.in_state(State.REMOVED):
+        step = _disposal(key, at.now)
+        if not isinstance(step, Wait):
+            return step
+        waits.append(step)
+    return min(waits, key=lambda wait: wait.until, default=None)
+
+
+def _disposal(key: Key, now: datetime) -> Action | Wait:
+    if key.disabled_at is None:
+        return Disable(kid=key.kid)
+    if key.deletion_at is None:
+        return ScheduleDeletion(kid=key.kid)
+    if now < key.deletion_at:
+        return Wait(until=key.deletion_at, why="KMS keeps the removed key until then")
+    return Forget(kid=key.kid)
+
+
+_RULES: Final[tuple[Callable[[Situation], Step | None], ...]] = (
+    _create,
+    _publish,
+    _promote,
+    _withdraw,
+    _dispose,
+)

@@ -1,0 +1,87 @@
+"""The timing contract: a few inputs, and the waits that follow from them (RFC 7583's Ipub, Iret).
+
+Every wait of the system is derived here and nowhere else. A combination that would let a key
+sign before the world knows it, or leave the world while it may still be needed, or that lets
+keys pile up, is refused at construction: the sentence prints the inequality with its numbers.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from machine_identity.errors import PolicyError
+
+_ZERO: Final = timedelta()
+KMS_DELETION_WINDOW: Final = (timedelta(days=7), timedelta(days=30))
+"""What ScheduleKeyDeletion accepts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything that decides when a key changes its state."""
+
+    algorithm: str = "RS256"
+    rotation_interval: timedelta = timedelta(days=30)
+    """How long a key signs."""
+    key_set_cache: timedelta = timedelta(hours=48)
+    """How long the provider may use a copy of our key set, whatever max-age says."""
+    provider_leeway: timedelta = timedelta(minutes=5)
+    """How long after its ``exp`` the provider may still accept an assertion."""
+    max_age: timedelta = timedelta(minutes=5)
+    """The ``Cache-Control: max-age`` that we publish with."""
+    origin_staleness: timedelta = timedelta(minutes=5)
+    """How old the copy may be that the jwks function serves while S3 fails."""
+    edge_staleness: timedelta = _ZERO
+    """How much older than max-age a CDN in front may serve it."""
+    assertion_lifetime: timedelta = timedelta(minutes=5)
+    clock_skew: timedelta = timedelta(seconds=60)
+    signer_bound: timedelta = timedelta(hours=1)
+    """How old the copy of the keyring may be that the signer signs with."""
+    run_bound: timedelta = timedelta(seconds=60)
+    """How long after a decision its write may land: the rotation function's time-out."""
+    tick_interval: timedelta = timedelta(minutes=15)
+    deletion_window: timedelta = KMS_DELETION_WINDOW[0]
+    most_live_keys: int = 8
+
+    def __post_init__(self) -> None:
+        """Raise PolicyError unless every inequality holds."""
+        for name in ("rotation_interval", "max_age", "assertion_lifetime", "tick_interval"):
+            self._at_least(name, getattr(self, name), "one second", timedelta(seconds=1))
+        for name in ("key_set_cache", "provider_leeway", "origin_staleness", "edge_staleness"):
+            self._at_least(name, getattr(self, name), "zero", _ZERO)
+        self._at_least("clock_skew", self.clock_skew, "zero", _ZERO)
+        self._at_least("signer_bound", self.signer_bound, "one second", timedelta(seconds=1))
+        least, most = KMS_DELETION_WINDOW
+        self._at_least("deletion_window", self.deletion_window, "KMS's least", least)
+        self._at_least("KMS's most", most, "deletion_window", self.deletion_window)
+        self._at_least(
+            "rotation_interval",
+            self.rotation_interval,
+            "publication interval + retire interval + two ticks",
+            self.publication_interval() + self.retire_interval + 2 * self.tick_interval,
+        )
+
+    def publication_interval(self, longest_max_age: timedelta = _ZERO) -> timedelta:
+        """Return how long a key must have been public before it signs (rule 1, Ipub).
+
+        ``longest_max_age`` is the longest that a copy without the key was served with.
+        """
+        cached = max(self.max_age, longest_max_age, self.key_set_cache)
+        return self.origin_staleness + self.edge_staleness + cached + self.clock_skew
+
+    @property
+    def fallback_interval(self) -> timedelta:
+        """How long a retired key may still sign when its successor is refused (rule 9)."""
+        return self.publication_interval()
+
+    @property
+    def retire_interval(self) -> timedelta:
+        """How long a retired key must stay public (rule 3, Iret)."""
+        last_signature = self.run_bound + self.signer_bound + self.fallback_interval
+        verified_for = self.assertion_lifetime + self.provider_leeway + self.clock_skew
+        return last_signature + verified_for + self.max_age
+
+    @staticmethod
+    def _at_least(name: str, value: timedelta, bound: str, least: timedelta) -> None:
+        if value < least:
+            raise PolicyError(f"{name} ({value}) must be at least {bound} ({least})")

@@ -1,0 +1,77 @@
+"""Our own key set as a stranger sees it: through the public URL, without credentials.
+
+What comes back is an observation or the absence of one, never an error: a tick that cannot see
+its own set goes on and waits (rule 1). A discovery document that leads elsewhere is an absence of
+every key, because a server that starts from the issuer would not find them.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from machine_identity.errors import TransportError
+from machine_identity.evidence import Observation, Seen, Unseen
+from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
+from machine_identity.transport import Transport
+
+_TIMEOUT: Final = timedelta(seconds=5)
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=$|[\s,])", re.IGNORECASE)
+_OK: Final = 200
+
+
+class _NothingSeenError(Exception):
+    """One of the two documents was not to be had."""
+
+
+class Probe:
+    """Looks at the documents that stand under ``issuer``."""
+
+    def __init__(self, issuer: str, transport: Transport, clock: Callable[[], datetime]) -> None:
+        self._issuer = issuer
+        self._transport = transport
+        self._clock = clock
+
+    def __call__(self) -> Observation:
+        """Fetch both documents; the observation bears the time after the last answer."""
+        try:
+            configuration, _ = self._fetch(CONFIGURATION_PATH)
+            jwks, max_age = self._fetch(JWKS_PATH)
+            kids = _kids(jwks) if self._leads_here(configuration) else frozenset[str]()
+        except (TransportError, _NothingSeenError) as reason:
+            return Unseen(at=self._clock(), why=str(reason))
+        return Seen(at=self._clock(), kids=kids, max_age=max_age)
+
+    def _fetch(self, path: str) -> tuple[dict[str, Any], timedelta]:
+        headers = {"Accept": "application/json"}
+        answer = self._transport("GET", self._issuer + path, headers=headers, timeout=_TIMEOUT)
+        if answer.status != _OK:
+            raise _NothingSeenError(f"{path} is answered with {answer.status}")
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise _NothingSeenError(f"{path} is not a JSON object")
+        return document, _max_age(answer.headers.get("cache-control", ""))
+
+    def _leads_here(self, configuration: dict[str, Any]) -> bool:
+        return (
+            configuration.get("issuer") == self._issuer
+            and configuration.get("jwks_uri") == self._issuer + JWKS_PATH
+        )
+
+
+def _kids(jwks: dict[str, Any]) -> frozenset[str]:
+    keys = jwks.get("keys")
+    if not isinstance(keys, list):
+        raise _NothingSeenError(f"{JWKS_PATH} is not a JWK Set")
+    kids = [key.get("kid") for key in keys if isinstance(key, dict)]
+    return frozenset(kid for kid in kids if isinstance(kid, str))
+
+
+def _max_age(cache_control: str) -> timedelta:
+    """Return the max-age that was served (RFC 9111 section 5.2.2.1); absent means none."""
+    found = _MAX_AGE.search(cache_control)
+    return timedelta(seconds=int(found[1]) if found else 0)

@@ -1,0 +1,173 @@
+"""What the token function is told: by its environment, by ``clients.json``, and by an event.
+
+The client ``default`` comes from the environment; without one the function starts all the same
+and answers ``not_configured``, so that a first deploy needs nothing from a provider. Further
+clients stand by name in ``{identity}/clients.json`` in the state bucket::
+
+    {"billing": {"provider": "entra-federated", "authorization_server": "https://…",
+                 "client_id": "…", "scope": "…", "subject": "…"}}
+
+``subject`` may be left out. A fault in one entry leaves the others usable.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from machine_identity.aws import AwsError
+from machine_identity.client_credentials import Failure, is_scope, printable
+from machine_identity.errors import SettingsError, TokenRequestError
+from machine_identity.providers import DEFAULT, NAMES, PROVIDERS, Client
+from machine_identity.settings.environment import Environment, checked_url
+
+if TYPE_CHECKING:
+    from machine_identity.aws.s3 import Bucket
+
+DEFAULT_CLIENT: Final = "default"
+CLIENTS_LIFETIME: Final = timedelta(minutes=1)
+
+_OF_DEFAULT: Final = ("AUTHORIZATION_SERVER", "CLIENT_ID", "SCOPE")
+_REQUIRED: Final = ("provider", "authorization_server", "client_id", "scope")
+_FIELDS: Final = (*_REQUIRED, "subject")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_IDENTIFIER: Final = re.compile(r"[\x20-\x7e]{1,600}")
+"""RFC 6749 appendix A.1; Entra's subjects reach 600, and KMS signs 4096 bytes in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """The environment of the token function."""
+
+    identity: str
+    state_bucket: str
+    default: Client | None
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> Self:
+        """Read the variables. Raises SettingsError."""
+        environment = Environment(variables)
+        identity = environment.text("IDENTITY", "default")
+        if not _NAME.fullmatch(identity):
+            raise SettingsError("IDENTITY must be at most 64 letters, digits, '.', '_' and '-'")
+        return cls(
+            identity=identity,
+            state_bucket=environment.text("STATE_BUCKET"),
+            default=_default(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What an event asks for."""
+
+    client: str = DEFAULT_CLIENT
+    scope: str | None = None
+
+    @classmethod
+    def from_event(cls, event: object) -> Self:
+        """Read ``{"client": …, "scope": …}``, both optional. Raises TokenRequestError."""
+        if not isinstance(event, dict) or not event.keys() <= {"client", "scope"}:
+            raise _invalid("the event must be an object with client and scope, or less")
+        client, scope = event.get("client", DEFAULT_CLIENT), event.get("scope")
+        if not isinstance(client, str) or not _NAME.fullmatch(client):
+            raise _invalid("client must be the name of a configured client")
+        if "scope" in event and not (isinstance(scope, str) and is_scope(scope)):
+            raise _invalid("scope must be a string as RFC 6749 section 3.3 writes it")
+        return cls(client=client, scope=scope)
+
+
+class Clients:
+    """All clients of this function, by name."""
+
+    def __init__(self, settings: TokenSettings, bucket: "Bucket") -> None:
+        self._default = settings.default
+        self._document = f"{settings.identity}/clients.json"
+        self._bucket = bucket
+        self._entries: Mapping[str, object] = {}
+        self._read_at: datetime | None = None
+
+    def named(self, name: str, now: datetime) -> Client:
+        """Return the client of that name. Raises TokenRequestError."""
+        if name == DEFAULT_CLIENT:
+            if self._default is None:
+                names = ", ".join(_OF_DEFAULT)
+                raise TokenRequestError(Failure.NOT_CONFIGURED, f"{names} are not set")
+            return self._default
+        if self._read_at is None or not timedelta() <= now - self._read_at < CLIENTS_LIFETIME:
+            self._entries, self._read_at = self._read(), now
+        if name not in self._entries:
+            raise TokenRequestError(Failure.UNKNOWN_CLIENT, "no client of that name is configured")
+        try:
+            return _from_entry(name, self._entries[name])
+        except SettingsError as error:
+            raise TokenRequestError(Failure.MISCONFIGURED, str(error)) from error
+
+    def _read(self) -> Mapping[str, object]:
+        try:
+            document = self._bucket.read(self._document)
+        except AwsError as error:
+            raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(error)) from error
+        try:
+            entries = json.loads(document.body if document else b"{}")
+        except (ValueError, RecursionError):
+            entries = None
+        if not isinstance(entries, dict):
+            raise TokenRequestError(Failure.MISCONFIGURED, "clients.json is not a JSON object")
+        return entries
+
+
+def client(name: str, fields: Mapping[str, str], label: Callable[[str], str]) -> Client:
+    """Return a client from its fields; ``label`` gives each the name that its author knows.
+
+    Raises SettingsError.
+    """
+    if fields["provider"] not in NAMES:
+        raise SettingsError(f"{label('provider')} must be one of {', '.join(NAMES)}")
+    for field in ("client_id", "subject"):
+        if field in fields and not _IDENTIFIER.fullmatch(fields[field]):
+            raise SettingsError(f"{label(field)} must be 1 to 600 printable ASCII characters")
+    if fields["scope"] and not is_scope(fields["scope"]):
+        raise SettingsError(f"{label('scope')} must be words separated by single spaces")
+    server = label("authorization_server")
+    return Client(
+        name=name,
+        provider=PROVIDERS[fields["provider"]],
+        authorization_server=checked_url(server, fields["authorization_server"]),
+        client_id=fields["client_id"],
+        scope=fields["scope"],
+        subject=fields.get("subject", ""),
+    )
+
+
+def _default(environment: Environment) -> Client | None:
+    provider = environment.choice("PROVIDER", NAMES, DEFAULT)
+    fields = {each.lower(): environment.text(each, "") for each in _OF_DEFAULT}
+    given = [each for each in _OF_DEFAULT if fields[each.lower()]]
+    if not given:
+        return None
+    for each in _OF_DEFAULT:
+        if each not in given:
+            raise SettingsError(f"{each} is not set, and it is required with {given[0]}")
+    return client(DEFAULT_CLIENT, {**fields, "provider": provider}, str.upper)
+
+
+def _from_entry(name: str, entry: object) -> Client:
+    where = f"clients.json: {name}"
+    if not isinstance(entry, dict) or not all(isinstance(each, str) for each in entry.values()):
+        raise SettingsError(f"{where} must be an object whose values are strings")
+    fields: dict[str, Any] = entry
+    unknown = sorted(fields.keys() - set(_FIELDS))
+    if unknown:
+        shown = printable(", ".join(unknown))
+        raise SettingsError(f"{where} knows {', '.join(_FIELDS)}, and not {shown}")
+    missing = [each for each in _REQUIRED if not fields.get(each)]
+    if missing:
+        raise SettingsError(f"{where}: {missing[0]} is not set, and it is required")
+    return client(name, fields, lambda field: f"{where}: {field}")
+
+
+def _invalid(sentence: str) -> TokenRequestError:
+    return TokenRequestError(Failure.INVALID_REQUEST, sentence)

@@ -1,0 +1,201 @@
+"""Access tokens for clients that prove themselves by an assertion (steps 1, 2, 7 and 8).
+
+A token is kept in memory until shortly before it expires. A request that failed on the way, or
+that the server was too busy for, is made again after a pause, each time with a new assertion:
+a server that saw the first one refuses its ``jti``. A refusal is final and is not kept: the next
+call asks anew. All of it ends within ``PATIENCE``.
+
+It signs nothing itself (see ``Signer``) and knows no settings.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from machine_identity.client_assertion import Draft, SigningError
+from machine_identity.client_credentials import (
+    AccessToken,
+    Failure,
+    is_passing,
+    is_same_origin,
+    process_metadata,
+    process_response,
+    token_request,
+)
+from machine_identity.errors import SettingsError, TokenRequestError, TransportError
+from machine_identity.providers import Audience, Client
+from machine_identity.transport import Response, Transport
+
+PATIENCE: Final = timedelta(seconds=15)
+"""How long a token may take to get, all attempts and pauses together; KMS's time comes on top."""
+REQUEST_TIMEOUT: Final = timedelta(seconds=5)
+PAUSES: Final = (timedelta(milliseconds=200), timedelta(seconds=1))
+"""Before the second and the third attempt; there is no fourth."""
+RENEWAL_MARGIN: Final = timedelta(seconds=60)
+"""How long before its end a token is replaced, so that a caller can still use it; a token that
+lives shorter than five minutes is replaced after four fifths of its life."""
+METADATA_LIFETIME: Final = timedelta(hours=1)
+MOST_KEPT: Final = 256
+"""Of tokens, and of discovery documents: callers choose scopes, and memory is not theirs."""
+
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+
+
+class Signer(Protocol):
+    """Signs assertions, with the key that it holds to be the right one at ``now``."""
+
+    def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
+        """Return the assertion. Raises SigningError, or SettingsError if it can never work."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and identifiers; the module ``clock`` is one."""
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        ...
+
+    def unique(self) -> str:
+        """Return an identifier never used before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exchange:
+    asked_at: datetime
+    response: Response
+
+
+class TokenSource:
+    """Gets, keeps and renews access tokens for any number of clients of one signer."""
+
+    def __init__(
+        self,
+        *,
+        signer: Signer,
+        transport: Transport,
+        clock: Clock,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._signer = signer
+        self._transport = transport
+        self._clock = clock
+        self._sleep = sleep
+        self._tokens: dict[tuple[Client, str], AccessToken] = {}
+        self._endpoints: dict[str, tuple[datetime, str]] = {}
+
+    def get(self, client: Client, scope: str) -> AccessToken:
+        """Return a token for ``scope`` that is good for a while yet. Raises TokenRequestError."""
+        now = self._clock.now()
+        kept = self._tokens.get((client, scope))
+        if kept is not None and _is_fresh(kept, now):
+            return kept
+        token = self._requested(client, scope, deadline=now + PATIENCE)
+        _keep(self._tokens, (client, scope), token)
+        return token
+
+    def _requested(self, client: Client, scope: str, deadline: datetime) -> AccessToken:
+        endpoint = self._token_endpoint(client, deadline)
+
+        def ask(now: datetime) -> _Request:
+            assertion = self._signed(client.draft(endpoint), now)
+            headers, body = token_request(
+                client_id=client.client_id, scope=scope, assertion=assertion
+            )
+            return _Request(method="POST", url=endpoint, headers=headers, body=body)
+
+        answer = self._exchange(ask, deadline)
+        status, body = answer.response.status, answer.response.body
+        return process_response(status, body, requested_scope=scope, now=answer.asked_at)
+
+    def _signed(self, draft: Draft, now: datetime) -> str:
+        try:
+            return self._signer.sign(draft, now=now, jti=self._clock.unique())
+        except SigningError as error:
+            raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(error)) from error
+        except SettingsError as error:
+            raise TokenRequestError(Failure.MISCONFIGURED, str(error)) from error
+
+    def _token_endpoint(self, client: Client, deadline: datetime) -> str:
+        issuer, now = client.authorization_server, self._clock.now()
+        read_at, endpoint = self._endpoints.get(issuer, (None, ""))
+        if read_at is None or not timedelta() <= now - read_at < METADATA_LIFETIME:
+            endpoint = self._discovered(issuer, deadline)
+            _keep(self._endpoints, issuer, (now, endpoint))
+        pinned = client.provider.audience is not Audience.TOKEN_ENDPOINT
+        # As audience, an endpoint of another's choosing would make the assertion good elsewhere.
+        if not pinned and not is_same_origin(endpoint, issuer):
+            raise TokenRequestError(
+                Failure.INVALID_METADATA, "the token endpoint is not on the issuer's own host"
+            )
+        return endpoint
+
+    def _discovered(self, issuer: str, deadline: datetime) -> str:
+        url = issuer.removesuffix("/") + _DISCOVERY
+        request = _Request(method="GET", url=url, headers={"accept": "application/json"})
+        response = self._exchange(lambda _: request, deadline).response
+        return process_metadata(response.status, response.body, issuer=issuer)
+
+    def _exchange(self, ask: Callable[[datetime], _Request], deadline: datetime) -> _Exchange:
+        """Ask until there is an answer that a repetition would not better."""
+        pauses = iter(PAUSES)
+        while True:
+            asked_at = self._clock.now()
+            outcome = self._attempt(ask(asked_at), deadline)
+            wait = _wait(outcome, next(pauses, None))
+            if wait is None or self._clock.now() + wait >= deadline:
+                break
+            self._sleep(wait.total_seconds())
+        if isinstance(outcome, TransportError):
+            raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(outcome)) from outcome
+        return _Exchange(asked_at=asked_at, response=outcome)
+
+    def _attempt(self, request: _Request, deadline: datetime) -> Response | TransportError:
+        left = deadline - self._clock.now()
+        if left <= timedelta():
+            return TransportError("the time for this request is used up")
+        try:
+            return self._transport(
+                request.method,
+                request.url,
+                headers=request.headers,
+                body=request.body,
+                timeout=min(left, REQUEST_TIMEOUT),
+            )
+        except TransportError as error:
+            return error
+
+
+def _wait(outcome: Response | TransportError, pause: timedelta | None) -> timedelta | None:
+    """Return after how long to ask again, never before a server's own ``Retry-After``; or None."""
+    if pause is None or isinstance(outcome, TransportError):
+        return pause
+    if not is_passing(outcome.status):
+        return None
+    asked = outcome.headers.get("retry-after", "")
+    known = asked.isascii() and asked.isdigit() and len(asked) <= 6  # noqa: PLR2004 - eleven days
+    return max(pause, timedelta(seconds=int(asked))) if known else pause
+
+
+def _is_fresh(token: AccessToken, now: datetime) -> bool:
+    """Whether a kept token is still to be handed out; after a clock went back, none is."""
+    margin = min(RENEWAL_MARGIN, (token.expires_at - token.issued_at) / 5)
+    return token.issued_at <= now < token.expires_at - margin
+
+
+def _keep[Key, Value](kept: dict[Key, Value], key: Key, value: Value) -> None:
+    """Remember ``value``, and forget the oldest beyond ``MOST_KEPT``."""
+    kept.pop(key, None)
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
