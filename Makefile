@@ -1,0 +1,28 @@
+# `make` lists what there is. Every target sets up what it needs; a second run starts at once.
+.PHONY: help demo serve test test-sam lint build lock
+.DEFAULT_GOAL := help
+SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## the whole story on an embedded stack, with a live rotation: no AWS account, no Docker
+	@bin/setup local && .venv/bin/python -m local demo
+
+serve: ## the embedded stack, kept up for curl (Ctrl-C ends it)
+	@bin/setup local && .venv/bin/python -m local serve
+
+test: ## unit tests and an end-to-end test over the embedded stack, with coverage
+	@bin/setup dev && .venv/bin/pytest -m "not sam" -n auto --cov --cov-report=term
+
+test-sam: ## sam build, and each function in Docker with each of its events
+	@bin/setup dev && $(SAM) .venv/bin/pytest -m sam tests/sam
+
+lint: ## ruff, mypy, the floors, cfn-lint on both forms of the template, sam validate
+	@bin/setup dev && bin/lint
+
+build: ## the artefacts that sam deploy takes
+	@bin/setup dev && $(SAM) sam build
+
+lock: ## write the lock files anew from pyproject.toml
+	@bin/setup dev && bin/lock

@@ -1,0 +1,87 @@
+"""EventBridge Scheduler, on the stack's clock: every schedule of the template, when it is due.
+
+A ``rate()`` schedule starts at once. When the clock is moved, each due instant in between is gone
+to in its order and the function is invoked there, so that nothing is skipped over. A function may
+say in its answer (``wait.until``) that nothing can be due before an instant; invocations before
+it would find that again, and are left out: that is what makes a month take seconds.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from local.clock import MovableClock
+from local.functions import Function, FunctionError
+from local.template import Schedule
+
+
+@dataclass(slots=True)
+class _Due:
+    schedule: Schedule
+    at: datetime
+
+
+class Schedules:
+    """Runs all schedules; in the background in real time, and when the clock is moved."""
+
+    def __init__(
+        self,
+        schedules: tuple[Schedule, ...],
+        functions: Mapping[str, Function],
+        clock: MovableClock,
+    ) -> None:
+        self._functions = functions
+        self._clock = clock
+        self._due = [_Due(each, clock.now()) for each in schedules]
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._in_real_time)
+
+    def start(self) -> None:
+        """Run what is due at the start, then go on in the background."""
+        self.advance(timedelta())
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; an invocation under way is finished."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the clock forward, run what falls due on the way, and return the new present."""
+        with self._lock:
+            until = self._clock.now() + by
+            while (due := self._next()) is not None and due.at <= until:
+                self._clock.move_to(due.at)
+                self._run(due)
+            self._clock.move_to(until)
+            return self._clock.now()
+
+    def _in_real_time(self) -> None:
+        while not self._stopped.wait(1):
+            due = self._next()
+            if due is not None and due.at <= self._clock.now():
+                self.advance(timedelta())
+
+    def _next(self) -> _Due | None:
+        return min(self._due, key=lambda due: due.at, default=None)
+
+    def _run(self, due: _Due) -> None:
+        try:
+            answer = self._functions[due.schedule.function].invoke(due.schedule.event)
+        except FunctionError:
+            answer = None  # in the function's log; the schedule goes on
+        due.at += due.schedule.every
+        until = _waits_until(answer)
+        while until is not None and due.at < until:
+            due.at += due.schedule.every
+
+
+def _waits_until(answer: Any) -> datetime | None:  # noqa: ANN401 - whatever a function answers
+    try:
+        return datetime.fromisoformat(answer["wait"]["until"])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,124 @@
+"""The whole deployment on loopback: every function of template.yaml, and what it talks to.
+
+Starts, in this order: the clock, AWS, the sockets (a function must know the gateway's address
+before it starts, the authorization server that of the key set), the authorization server, the
+functions, the schedules. Their first run makes the keys. All of it ends with the ``with`` block.
+
+Loopback only: whoever can reach the control or the Lambda endpoint owns the stack.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from local.authorization_server import API_AUDIENCE, AuthorizationServer
+from local.aws import Aws
+from local.clock import MovableClock
+from local.control import ClockControl, LambdaControl
+from local.functions import Function
+from local.gateway import Gateway
+from local.http_server import HttpServer
+from local.schedules import Schedules
+from local.template import REGION, Template, load
+from local.trace import Watchers
+from machine_identity.providers import DEFAULT, PROVIDERS
+from machine_identity.publication import JWKS_PATH
+
+CLIENT_ID: Final = "0f9a4b1e-5d7c-4c35-9d53-8f1f2a6b7c10"
+SCOPE: Final = "api://uppercase/.default"
+ROLE: Final = "Uppercase.Call"
+NOT_OURS: Final = frozenset(
+    {"AuthorizationServer", "ClientId", "Scope", "Audience", "RequiredRoles", "PublicUrl"}
+)
+"""Parameters that the stack itself must choose."""
+
+
+class Stack:
+    """``with Stack() as stack``; parameters of the template may be given by name."""
+
+    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+        self._given = dict(parameters or {})
+        self._open = ExitStack()
+        self.clock = MovableClock()
+        self.watchers = Watchers()
+        self.provider = PROVIDERS[self._given.get("Provider", DEFAULT)]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            self._start(starting)
+            self._open = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move the clock, run the schedules that fall due, and return the new present."""
+        return self._schedules.advance(by)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The URLs of the stack, by the names that programs rely on."""
+        return {
+            "api": self.api_url,
+            "issuer": self.api_url,
+            "jwks_uri": self.api_url + JWKS_PATH,
+            "aws": self.aws.url,
+            "lambda": self._lambda.url,
+            "authorization_server": self.authorization_server.issuer,
+            "control": self._control.url,
+        }
+
+    def _start(self, starting: ExitStack) -> None:
+        self.logs = Path(starting.enter_context(tempfile.TemporaryDirectory(prefix="embedded-")))
+        self.aws = starting.enter_context(Aws())
+        gateway, self._control, self._lambda = (
+            starting.enter_context(HttpServer()) for _ in range(3)
+        )
+        self.api_url = gateway.url
+        self.authorization_server = starting.enter_context(self._authorization_server())
+        template = load(self._parameters())
+        self._make_buckets(template)
+        self.functions = {
+            spec.name: Function(
+                spec, aws_url=self.aws.url, clock=self.clock, log=self.logs / f"{spec.name}.log"
+            )
+            for spec in template.functions
+        }
+        for function in self.functions.values():
+            starting.callback(function.close)
+        gateway.application = Gateway(
+            routes=template.routes,
+            functions=self.functions,
+            clock=self.clock,
+            trace=self.watchers,
+        )
+        self._schedules = Schedules(template.schedules, self.functions, self.clock)
+        self._lambda.application = LambdaControl(functions=self.functions, clock=self.clock)
+        self._control.application = ClockControl(clock=self.clock, advance=self.advance)
+        starting.callback(self._schedules.close)
+        self._schedules.start()
+
+    def _parameters(self) -> dict[str, str]:
+        return {
+            **self._given,
+            "AuthorizationServer": self.authorization_server.issuer,
+            "ClientId": CLIENT_ID,
+            "Scope": SCOPE,
+            "Audience": API_AUDIENCE,
+            "RequiredRoles": ROLE,
+            "PublicUrl": self.api_url,
+        }
+
+    def _make_buckets(self, template: Template) -> None:
+        s3 = self.aws.client("s3")
+        for bucket in template.buckets:
+            s3.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
+            s3.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+            )
