@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from werkzeug.wrappers import Request, Response
 
@@ -93,7 +93,9 @@ def _fault(status: HTTPStatus, kind: str, message: str) -> Response:
 
 
 def _json(
-    status: HTTPStatus, members: Any, headers: Mapping[str, str] | None = None  # noqa: ANN401
+    status: HTTPStatus,
+    members: object,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     return Response(
         json.dumps(members), status=status, mimetype="application/json", headers=headers

@@ -24,6 +24,8 @@ from machine_identity import clock
 API_ID: Final = "embedded"
 MOST_BYTES: Final = 10 * 1024 * 1024
 """API Gateway's payload quota."""
+_NOT_ASKED: Final = frozenset({"body", "isBase64Encoded"})
+"""An authorizer never sees the body."""
 _TEXT: Final = ("text/", "application/json", "application/javascript", "application/xml")
 
 
@@ -72,13 +74,12 @@ class Gateway:
         if not all(sources):
             return _message(HTTPStatus.UNAUTHORIZED, "Unauthorized")
         question = {
-            **event,
+            **{name: each for name, each in event.items() if name not in _NOT_ASKED},
             "type": "REQUEST",
             "routeArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/$default/"
             f"{route.method}{route.path}",
             "identitySource": sources,
         }
-        del question["body"], question["isBase64Encoded"]
         try:
             answer = self.functions[authorizer.function].invoke(question)
             allowed, context = answer["isAuthorized"], answer.get("context", {})

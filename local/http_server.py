@@ -25,7 +25,11 @@ class HttpServer:
     def __init__(self, port: int = 0) -> None:
         self.application: Application = lambda _: Response(status=HTTPStatus.SERVICE_UNAVAILABLE)
         self._server = make_server(
-            "127.0.0.1", port, Request.application(self._answer), True, request_handler=_Silent
+            "127.0.0.1",
+            port,
+            Request.application(self._answer),
+            threaded=True,
+            request_handler=_Silent,
         )
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 

@@ -1,4 +1,4 @@
-"""A function in a process of its own, as Lambda would start it: ``python -m local.runner HANDLER``.
+"""A function in a process of its own, as Lambda starts it: ``python -m local.runner HANDLER``.
 
 The environment, the folder and the handler are the function's; a line of JSON on standard input
 is an invocation, a line on standard output its answer. Whatever the function itself prints goes

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from local.authorization_server import API_AUDIENCE, AuthorizationServer
+from local.authorization_server import API_AUDIENCE
 from local.aws import Aws
 from local.clock import MovableClock
 from local.control import ClockControl, LambdaControl
@@ -119,6 +119,4 @@ class Stack:
             s3.create_bucket(
                 Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
             )
-            s3.put_bucket_versioning(
-                Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-            )
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -1,4 +1,4 @@
-"""Reads template.yaml as far as the embedded stack needs it: functions, routes, schedules, buckets.
+"""Reads template.yaml as far as the stack needs it: functions, routes, schedules, buckets.
 
 Parameters take their defaults or what they are given, conditions are evaluated, and the intrinsic
 functions that the template uses are resolved; one that this file does not know stops the stack
@@ -157,7 +157,7 @@ class _Resolver:
         self._conditions = document.get("Conditions", {})
         self._resources = document["Resources"]
 
-    def holds(self, condition: object) -> bool:
+    def holds(self, condition: object) -> bool:  # noqa: PLR0911 - one a form
         """Whether a condition, by name or as an expression, is true; none always is."""
         match condition:
             case None:
@@ -167,7 +167,7 @@ class _Resolver:
             case {"Condition": name}:
                 return self.holds(name)
             case {"Fn::Equals": [one, other]}:
-                return self.resolve(one) == self.resolve(other)
+                return bool(self.resolve(one) == self.resolve(other))
             case {"Fn::Not": [inner]}:
                 return not self.holds(inner)
             case {"Fn::And": [*inner]}:
@@ -177,7 +177,7 @@ class _Resolver:
             case _:
                 raise TemplateError(f"the condition {condition} is not understood")
 
-    def resolve(self, value: Any) -> Any:  # noqa: ANN401 - a template's value is any JSON
+    def resolve(self, value: Any) -> Any:  # noqa: ANN401, PLR0911 - any JSON; one a form
         """Return the value without intrinsic functions; ``AWS::NoValue`` leaves its place."""
         match value:
             case {"Ref": name}:
@@ -269,7 +269,7 @@ def _authorizers(apis: list[Any]) -> dict[str, Authorizer]:
         for name, authorizer in api.get("Auth", {}).get("Authorizers", {}).items():
             identity = authorizer["Identity"]
             if int(identity.get("ReauthorizeEvery", -1)) != 0:
-                raise TemplateError(f"{name}: a cache of decisions (ReauthorizeEvery) is not built")
+                raise TemplateError(f"{name}: only ReauthorizeEvery 0 is understood")
             headers = tuple(each.lower() for each in identity["Headers"])
             function = _function_of(authorizer["FunctionArn"])
             found[name] = Authorizer(function=function, headers=headers)
