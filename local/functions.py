@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.clock import MovableClock
-from local.template import REGION, ROOT, FunctionSpec
+from local.template import ROOT, FunctionSpec
 from machine_identity import clock
 
 _INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
@@ -37,12 +37,12 @@ class Function:
     """One Lambda function."""
 
     def __init__(
-        self, spec: FunctionSpec, *, aws_url: str, clock: MovableClock, log: Path
+        self, spec: FunctionSpec, *, aws: Mapping[str, str], clock: MovableClock, log: Path
     ) -> None:
         self.spec = spec
         self.log = log
         self._clock = clock
-        self._aws_url = aws_url
+        self._aws = aws
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -112,12 +112,8 @@ class Function:
             "PYTHONPATH": f"{self.spec.folder}{os.pathsep}{ROOT / 'layers' / 'machine_identity'}",
             "AWS_LAMBDA_FUNCTION_NAME": self.spec.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "embedded",
-            "AWS_SECRET_ACCESS_KEY": "embedded",
-            "AWS_ENDPOINT_URL": self._aws_url,
             "NO_PROXY": "127.0.0.1",
+            **self._aws,
             **self.spec.environment,
         }
 

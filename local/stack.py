@@ -8,19 +8,22 @@ Loopback only: whoever can reach the control or the Lambda endpoint owns the sta
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
-from local.authorization_server import API_AUDIENCE
+from werkzeug.wrappers import Request, Response
+
+from local.authorization_server import AuthorizationServer
 from local.aws import Aws
 from local.clock import MovableClock
 from local.control import ClockControl, LambdaControl
 from local.functions import Function
 from local.gateway import Gateway
-from local.http_server import HttpServer
+from local.loopback import LoopbackServer
+from local.registrations import API_AUDIENCE, API_URI, ROLE, app_for
 from local.schedules import Schedules
 from local.template import REGION, Template, load
 from local.trace import Watchers
@@ -28,8 +31,7 @@ from machine_identity.providers import DEFAULT, PROVIDERS
 from machine_identity.publication import JWKS_PATH
 
 CLIENT_ID: Final = "0f9a4b1e-5d7c-4c35-9d53-8f1f2a6b7c10"
-SCOPE: Final = "api://uppercase/.default"
-ROLE: Final = "Uppercase.Call"
+SCOPE: Final = f"{API_URI}/.default"
 NOT_OURS: Final = frozenset(
     {"AuthorizationServer", "ClientId", "Scope", "Audience", "RequiredRoles", "PublicUrl"}
 )
@@ -74,33 +76,48 @@ class Stack:
 
     def _start(self, starting: ExitStack) -> None:
         self.logs = Path(starting.enter_context(tempfile.TemporaryDirectory(prefix="embedded-")))
-        self.aws = starting.enter_context(Aws())
-        gateway, self._control, self._lambda = (
-            starting.enter_context(HttpServer()) for _ in range(3)
+        self.aws = starting.enter_context(Aws(now=self.clock.now))
+        # The functions must know the API's address before there is an API.
+        self._api = starting.enter_context(self._server(self._answer))
+        self.api_url = self._api.url
+        self.authorization_server = starting.enter_context(AuthorizationServer(now=self.clock.now))
+        self.authorization_server.register(
+            app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
         )
-        self.api_url = gateway.url
-        self.authorization_server = starting.enter_context(self._authorization_server())
         template = load(self._parameters())
         self._make_buckets(template)
         self.functions = {
             spec.name: Function(
-                spec, aws_url=self.aws.url, clock=self.clock, log=self.logs / f"{spec.name}.log"
+                spec,
+                aws=self.aws.environment,
+                clock=self.clock,
+                log=self.logs / f"{spec.name}.log",
             )
             for spec in template.functions
         }
         for function in self.functions.values():
             starting.callback(function.close)
-        gateway.application = Gateway(
+        self._gateway = Gateway(
             routes=template.routes,
             functions=self.functions,
             clock=self.clock,
             trace=self.watchers,
         )
         self._schedules = Schedules(template.schedules, self.functions, self.clock)
-        self._lambda.application = LambdaControl(functions=self.functions, clock=self.clock)
-        self._control.application = ClockControl(clock=self.clock, advance=self.advance)
         starting.callback(self._schedules.close)
+        self._lambda = starting.enter_context(
+            self._server(LambdaControl(functions=self.functions, clock=self.clock))
+        )
+        self._control = starting.enter_context(
+            self._server(ClockControl(clock=self.clock, advance=self.advance))
+        )
         self._schedules.start()
+
+    def _answer(self, request: Request) -> Response:
+        return self._gateway(request)
+
+    def _server(self, answer: Callable[[Request], Response]) -> LoopbackServer:
+        return LoopbackServer(Request.application(answer), now=self.clock.now)
 
     def _parameters(self) -> dict[str, str]:
         return {

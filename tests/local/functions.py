@@ -29,7 +29,7 @@ def function(
     )
     started = Function(
         spec,
-        aws_url="http://127.0.0.1:9",
+        aws={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
         clock=clock or MovableClock(),
         log=folder / f"{name}.log",
     )

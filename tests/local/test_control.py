@@ -9,10 +9,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from werkzeug.wrappers import Request
 
 from local.clock import MovableClock
 from local.control import MOST_SECONDS, ClockControl, LambdaControl
-from local.http_server import HttpServer
+from local.loopback import LoopbackServer
 from machine_identity import transport
 from tests.local.functions import function
 
@@ -39,8 +40,8 @@ class TestClock:
             clock.move_to(clock.now() + by)
             return clock.now()
 
-        with HttpServer() as server:
-            server.application = ClockControl(clock=clock, advance=advance)
+        control = ClockControl(clock=clock, advance=advance)
+        with LoopbackServer(Request.application(control), now=clock.now) as server:
             yield server.url + "/clock"
 
     @pytest.mark.parametrize("seconds", [0, 1, 0.5, 86400, MOST_SECONDS])
@@ -88,19 +89,21 @@ class TestClock:
 class TestLambda:
     @pytest.fixture
     def client(self, tmp_path: Path) -> Iterator[Any]:
-        with (
-            function(tmp_path, DIVIDING, name="DividingFunction") as dividing,
-            HttpServer() as server,
-        ):
-            known = {"DividingFunction": dividing}
-            server.application = LambdaControl(functions=known, clock=MovableClock())
-            yield boto3.client(
-                "lambda",
-                endpoint_url=server.url,
-                region_name="eu-central-1",
-                aws_access_key_id="x",
-                aws_secret_access_key="x",
-            )
+        clock = MovableClock()
+        with function(tmp_path, DIVIDING, name="DividingFunction") as dividing:
+            control = LambdaControl(functions={"DividingFunction": dividing}, clock=clock)
+            server = LoopbackServer(Request.application(control), now=clock.now)
+            with server:
+                yield self.boto3_client(server.url)
+
+    def boto3_client(self, url: str) -> Any:
+        return boto3.client(
+            "lambda",
+            endpoint_url=url,
+            region_name="eu-central-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
 
     @pytest.mark.parametrize(
         "name",

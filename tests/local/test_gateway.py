@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Request
 
 from local.clock import MovableClock
 from local.gateway import MOST_BYTES, Gateway
-from local.http_server import HttpServer
+from local.loopback import LoopbackServer
 from local.template import Authorizer, Route
 from local.trace import Watchers
 from tests.local.functions import ECHO, function
@@ -53,7 +54,7 @@ class Answer:
 
 
 class World:
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: LoopbackServer) -> None:
         self._address = server.url.removeprefix("http://")
 
     def ask(
@@ -91,11 +92,10 @@ def world(tmp_path: Path) -> Iterator[World]:
             name: opened.enter_context(function(tmp_path, source, name=name))
             for name, source in sources.items()
         }
-        server = opened.enter_context(HttpServer())
-        server.application = Gateway(
-            routes=routes, functions=functions, clock=MovableClock(), trace=Watchers()
-        )
-        yield World(server)
+        clock = MovableClock()
+        gateway = Gateway(routes=routes, functions=functions, clock=clock, trace=Watchers())
+        server = LoopbackServer(Request.application(gateway), now=clock.now)
+        yield World(opened.enter_context(server))
 
 
 BEARER = ("Authorization", "Bearer x")

@@ -1,0 +1,132 @@
+"""Whether an assertion is the app's own and good now (RFC 7523 section 3, RFC 10070).
+
+First its form and header, then the key and the signature, and only then what it claims; times
+are whole seconds, judged on the ``now`` of the caller with a leeway. The signature is joserfc's
+work. What is left to others: which app it is for, and who keeps the key sets.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Any, Final, cast
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+from joserfc.jws import JWSRegistry
+
+from local.entra_errors import EntraError, Fault
+from local.registrations import Expectations
+
+MOST_BYTES: Final = 8 * 1024
+"""Of an assertion; ours have less than one tenth of it."""
+MOST_REMEMBERED: Final = 10_000
+"""Of the ``jti`` in use; one is forgotten when its assertion can be accepted no more."""
+_MOST_JTI: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """An assertion that has the right form; nothing of it is verified."""
+
+    content: jws.CompactSignature
+    kid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What is left of an assertion that was accepted: what keeps it from being used again."""
+
+    jti: str
+    acceptable_until: int
+    """Seconds since the epoch; from then on it is refused in any case."""
+
+
+def read(text: str, expected: Expectations) -> Assertion:
+    """Return the assertion if its form and its header will do. Raises EntraError."""
+    if len(text) > MOST_BYTES:
+        raise EntraError(Fault.MALFORMED)
+    try:
+        content = jws.extract_compact(text.encode())
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise EntraError(Fault.MALFORMED) from None
+    header: Any = content.protected
+    if not isinstance(header, dict) or header.get("typ") != expected.typ or "crit" in header:
+        raise EntraError(Fault.MALFORMED)
+    if header.get("alg") not in expected.algorithms:
+        raise EntraError(Fault.UNSUPPORTED_ALGORITHM)
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise EntraError(Fault.NO_KEY_ID)
+    return Assertion(content=content, kid=kid)
+
+
+def verify(assertion: Assertion, key: Key, expected: Expectations) -> Mapping[str, Any]:
+    """Return the claims if ``key`` signed them, with an algorithm that is its own."""
+    # Header members that nobody here knows are ignored, as RFC 7515 section 4 asks.
+    registry = JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
+    try:
+        is_signed = jws.validate_compact(assertion.content, key, registry=registry)
+    except (JoseError, ValueError):  # the key is of another kind, curve, use or algorithm
+        is_signed = False
+    if not is_signed:
+        raise EntraError(Fault.SIGNATURE)
+    try:
+        claims = json.loads(assertion.content.payload)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise EntraError(Fault.MALFORMED)
+    return claims
+
+
+def check(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> Accepted:
+    """Check every claim of a verified assertion. Raises EntraError."""
+    for name, value, fault in (
+        ("iss", expected.issuer, Fault.ISSUER),
+        ("sub", expected.subject, Fault.SUBJECT),
+        # A string and no list: an assertion is for one reader (RFC 10070).
+        ("aud", expected.audience, Fault.AUDIENCE),
+    ):
+        if claims.get(name) != value:
+            raise EntraError(fault)
+    acceptable_until = _check_times(claims, expected, now)
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _MOST_JTI:
+        raise EntraError(Fault.REPLAYED)
+    return Accepted(jti=jti, acceptable_until=acceptable_until)
+
+
+def _check_times(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> int:
+    times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
+    if any(type(each) is not int for each in times):  # JSON's true and NaN are no dates
+        raise EntraError(Fault.MALFORMED)
+    expires, issued, not_before = cast("list[int]", times)
+    at, leeway = now.timestamp(), int(expected.leeway.total_seconds())
+    if at >= expires + leeway or max(issued, not_before) > at + leeway:
+        raise EntraError(Fault.TIME_RANGE)
+    # The leeway is for the clock by which exp was reckoned, which may be ahead of this one.
+    if expires > at + expected.lifetime_limit.total_seconds() + leeway:
+        raise EntraError(Fault.LIFETIME)
+    return expires + leeway
+
+
+class UsedAssertions:
+    """Remembers each ``jti`` of an app for as long as the assertion could be used again."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[str, str], int] = {}
+        self._lock = Lock()
+
+    def use(self, client_id: str, accepted: Accepted, now: datetime) -> None:
+        """Use an assertion up. Raises EntraError for the second time, and when memory is full."""
+        at, name = now.timestamp(), (client_id, accepted.jti)
+        with self._lock:
+            self._used = {each: until for each, until in self._used.items() if until > at}
+            if name in self._used:
+                raise EntraError(Fault.REPLAYED)
+            if len(self._used) >= MOST_REMEMBERED:
+                raise EntraError(Fault.BUSY)
+            self._used[name] = accepted.acceptable_until

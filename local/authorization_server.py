@@ -1,0 +1,232 @@
+"""A real authorization server on loopback, in the shape of Entra ID: paths, errors, tokens.
+
+It issues access tokens for the client credentials grant to apps that prove themselves by a client
+assertion (RFC 6749 section 4.4, RFC 7523, RFC 10070), verified with keys that it fetches over HTTP
+from where the app publishes them. An app is registered with the provider that the server is to
+stand in for, and everything is on one clock, which may be moved.
+
+It has no users, no secrets, no consent and no refresh; and it is for loopback only, since whoever
+can reach it may ask for anything that is registered.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from local import access_tokens, assertions, entra_errors, token_requests
+from local.entra_errors import EntraError, Fault
+from local.key_sets import Found, KeySets
+from local.loopback import LoopbackServer
+from local.registrations import (
+    API_AUDIENCE,
+    TENANT,
+    UPPERCASE,
+    Api,
+    App,
+    Expectations,
+    expectations,
+)
+from machine_identity import clock, transport
+from machine_identity.jwk import ALGORITHMS
+from machine_identity.publication import CONFIGURATION_PATH
+
+__all__ = ["API_AUDIENCE", "AuthorizationServer", "Decision"]
+
+LEEWAY: Final = timedelta(seconds=60)
+MOST_DECISIONS: Final = 1000
+MOST_BODY_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about one request for a token, without anything that is secret."""
+
+    at: datetime
+    client_id: str | None = None
+    """Of a registered app; what an unknown one calls itself is not kept."""
+    kid: str | None = None
+    """As the assertion names it, verified only if the token was given."""
+    found: Found | None = None
+    fault: Fault | None = None
+    """Why there was no token."""
+
+
+class AuthorizationServer:
+    """``with AuthorizationServer(now=…) as server``; apps are registered at any time."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] = clock.now,
+        apis: tuple[Api, ...] = (UPPERCASE,),
+        leeway: timedelta = LEEWAY,
+        key_set_cache: timedelta | None = None,
+        refetches_on_unknown_kid: bool = False,
+    ) -> None:
+        """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has."""
+        self.decisions: deque[Decision] = deque(maxlen=MOST_DECISIONS)
+        self._now = now
+        self._apis = {api.app_id_uri: api for api in apis}
+        self._leeway = leeway
+        self._key_set_cache = key_set_cache
+        self._key_sets = KeySets(transport.send, refetches_on_unknown_kid=refetches_on_unknown_kid)
+        self._used = assertions.UsedAssertions()
+        self._apps: dict[str, App] = {}
+        self._key = access_tokens.IssuerKey(now())
+        self._server = LoopbackServer(self._application(), now=now)
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, from which everything else is discovered."""
+        return f"{self._server.url}/{TENANT}/v2.0"
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where tokens are asked for."""
+        return f"{self._server.url}/{TENANT}/oauth2/v2.0/token"
+
+    @property
+    def jwks_uri(self) -> str:
+        """Where the keys are that verify the access tokens."""
+        return f"{self._server.url}/{TENANT}/discovery/v2.0/keys"
+
+    @property
+    def fetches(self) -> dict[str, int]:
+        """How often each URL of an app's key set or discovery document was asked for."""
+        return self._key_sets.fetches
+
+    def register(self, app: App) -> None:
+        """Register an app, in the place of one with the same client ID."""
+        self._apps[app.client_id] = app
+
+    def __enter__(self) -> Self:
+        """Serve."""
+        self._server.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self._server.__exit__(kind, error, trace)
+
+    def _application(self) -> Flask:
+        app = Flask("authorization_server")
+        app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+        app.add_url_rule(f"/<tenant>/v2.0{CONFIGURATION_PATH}", view_func=self._configuration)
+        app.add_url_rule("/<tenant>/discovery/v2.0/keys", view_func=self._keys)
+        app.add_url_rule("/<tenant>/oauth2/v2.0/token", view_func=self._token, methods=["POST"])
+        app.register_error_handler(
+            EntraError, lambda error: self._refused(error.fault, self._now())
+        )
+        return app
+
+    def _configuration(self, tenant: str) -> Response:
+        _check_tenant(tenant)
+        return jsonify(
+            issuer=self.issuer,
+            token_endpoint=self.token_endpoint,
+            jwks_uri=self.jwks_uri,
+            grant_types_supported=["client_credentials"],
+            token_endpoint_auth_methods_supported=["private_key_jwt"],
+            token_endpoint_auth_signing_alg_values_supported=list(ALGORITHMS),
+            response_types_supported=["none"],
+            subject_types_supported=["pairwise"],
+            id_token_signing_alg_values_supported=["RS256"],
+        )
+
+    def _keys(self, tenant: str) -> Response:
+        _check_tenant(tenant)
+        return jsonify(self._key.jwks())
+
+    def _token(self, tenant: str) -> Response:
+        decision = Decision(at=self._now())
+        try:
+            _check_tenant(tenant)
+            asked = token_requests.read(_form())
+            app = self._app(asked.client_id)
+            decision = replace(decision, client_id=app.client_id)
+            expected = self._expectations(app)
+            assertion = assertions.read(asked.assertion, expected)
+            decision = replace(decision, kid=assertion.kid)
+            found = self._find(app, assertion.kid, decision.at)
+            decision = replace(decision, found=found)
+            claims = assertions.verify(assertion, found.key, expected)
+            accepted = assertions.check(claims, expected, decision.at)
+            self._used.use(app.client_id, accepted, decision.at)
+            api = self._api(asked.resource)
+        except EntraError as error:
+            self.decisions.append(replace(decision, fault=error.fault))
+            return self._refused(error.fault, decision.at)
+        self.decisions.append(decision)
+        return self._granted(app, api, decision.at)
+
+    def _app(self, client_id: str) -> App:
+        app = self._apps.get(client_id)
+        if app is None:
+            raise EntraError(Fault.UNKNOWN_CLIENT)
+        return app
+
+    def _api(self, resource: str) -> Api:
+        api = self._apis.get(resource)
+        if api is None:
+            raise EntraError(Fault.UNKNOWN_RESOURCE)
+        return api
+
+    def _expectations(self, app: App) -> Expectations:
+        return expectations(
+            app, issuer=self.issuer, token_endpoint=self.token_endpoint, leeway=self._leeway
+        )
+
+    def _find(self, app: App, kid: str, now: datetime) -> Found:
+        lifetime = self._key_set_cache
+        if lifetime is None:
+            lifetime = app.provider.key_set_cache
+        return self._key_sets.find(app.credential, kid, lifetime=lifetime, now=now)
+
+    def _granted(self, app: App, api: Api, now: datetime) -> Response:
+        claims = access_tokens.claims(app, api, issuer=self.issuer, now=now, uti=clock.unique())
+        seconds = int(access_tokens.LIFETIME.total_seconds())
+        answer = jsonify(
+            token_type="Bearer",  # noqa: S106 - a type, no token
+            expires_in=seconds,
+            ext_expires_in=seconds,
+            access_token=self._key.sign(claims),
+        )
+        return _never_stored(answer)
+
+    def _refused(self, fault: Fault, now: datetime) -> Response:
+        body = entra_errors.body(
+            fault, now=now, trace_id=clock.unique(), correlation_id=clock.unique()
+        )
+        answer = jsonify(body)
+        answer.status_code = fault.value.status
+        return _never_stored(answer)
+
+
+def _check_tenant(tenant: str) -> None:
+    if tenant != TENANT:
+        raise EntraError(Fault.UNKNOWN_TENANT)
+
+
+def _form() -> token_requests.Form:
+    try:
+        return request.form
+    except RequestEntityTooLarge:
+        raise EntraError(Fault.BAD_REQUEST) from None
+
+
+def _never_stored(answer: Response) -> Response:
+    """Keep an answer out of every cache on its way (RFC 6749 section 5.1)."""
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Pragma"] = "no-cache"
+    return answer

@@ -1,0 +1,153 @@
+"""Tells the story, steps 0 to 13, while it happens, and then rotates the key under a client.
+
+Everything shown was seen: the parties tell what they do as moments (see ``trace``), and each
+step is held against what it must have done. The demo succeeds only if every step did.
+"""
+
+import base64
+import json
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from local.client import Client
+from local.narrator import Narrator, shortened, without_secrets
+from local.rotation_demo import rotate_under_a_client
+from local.stack import Stack
+from machine_identity import transport
+
+if TYPE_CHECKING:
+    from local.trace import Moment
+
+TEXT: Final = "hello world"
+
+
+class UnexpectedError(Exception):
+    """A step did not do what it says."""
+
+
+class Demo:
+    """One telling, over one stack."""
+
+    def __init__(self, stack: Stack, narrator: Narrator) -> None:
+        self._stack = stack
+        self._say = narrator
+        self._moments: list[Moment] = []
+        self._client = Client(lambda_url=stack.addresses["lambda"], api_url=stack.api_url)
+        stack.watchers.add(self._moments.append)
+
+    def run(self) -> None:
+        """Tell all of it. Raises UnexpectedError."""
+        self._say.title("One machine, no secret: from a KMS key to HELLO WORLD")
+        kid = self._key()
+        token = self._token(kid)
+        self._call(token)
+        self._say.title("What does not get in")
+        self._refusals(token)
+        self._say.title("The key rotates while a client keeps calling")
+        rotate_under_a_client(self._stack, self._client, self._say)
+
+    def _key(self) -> str:
+        say = self._say
+        status = self._client.invoke("RotationFunction", {"command": "status"})
+        keys = {key["state"]: key for key in status["keys"]}
+        self._expect(keys.keys() == {"active", "standby"}, "one active and one standby key")
+        say.step("0", "rotation", "made two keys in KMS; the private halves never leave it")
+        for state, key in keys.items():
+            say.show(f"{state:<8}", key["kid"])
+        published = self._fetched(self._stack.addresses["jwks_uri"])
+        kids = [key["kid"] for key in published["keys"]]
+        self._expect(set(kids) == {key["kid"] for key in keys.values()}, "both are published")
+        say.good(f"both public halves are at {self._stack.addresses['jwks_uri']}")
+        return str(keys["active"]["kid"])
+
+    def _token(self, kid: str) -> str:
+        say = self._say
+        answer = self._client.invoke("TokenFunction", {})
+        self._expect("access_token" in answer, f"an access token, and not {answer}")
+        asked = self._moment("token_request")
+        say.step("1", "token", "builds a client assertion (RFC 7523), signed by kms:Sign")
+        say.show("header", asked["header"])
+        say.show("claims", asked["claims"])
+        self._expect(asked["header"]["kid"] == kid, "the active key signs")
+        say.step("2", "token", f"POST {asked['url']}")
+        say.show("form", without_secrets(asked["form"]))
+        say.step("3-5", "authorization server", "reads alg and kid, fetches our JWKS URI")
+        found = asked["kids"].index(kid)
+        say.show("jwks_uri", self._stack.addresses["jwks_uri"])
+        say.show("kid", f"{kid} is key {found + 1} of {len(asked['kids'])} in the published set")
+        self._expect(asked["fetched"], "the key set was fetched for this very request")
+        say.step("6", "authorization server", "checks signature, iss, sub, aud, exp, jti, scope")
+        self._expect(asked["status"] == HTTPStatus.OK, "the assertion is accepted")
+        say.good("and issues an access token:")
+        say.show("claims", _claims(answer["access_token"]))
+        before = len(self._moments)
+        again = self._client.invoke("TokenFunction", {})
+        say.step("7-8", "token", "keeps the access token in memory until shortly before its end")
+        self._expect(again["access_token"] == answer["access_token"], "the same token again")
+        self._expect(len(self._moments) == before, "nobody was asked for it")
+        say.good(f"asked again: the same token, for another {again['expires_in']} s, from memory")
+        return str(answer["access_token"])
+
+    def _call(self, token: str) -> None:
+        say, body = self._say, json.dumps({"text": TEXT})
+        say.step("9", "client", f"POST {self._stack.api_url}/api/uppercase")
+        say.show("authorization", "Bearer " + shortened(token))
+        say.show("body", body)
+        answer = self._client.call(body.encode(), token)
+        decided = self._moment("authorizer")
+        say.step(
+            "10-12", "authorizer", "reads kid, fetches the issuer's key set, checks all of it"
+        )
+        say.show("kid", _header(token)["kid"])
+        say.show("answer", decided["answer"])
+        self._expect(decided["answer"]["isAuthorized"] is True, "the token is accepted")
+        say.step("13", "uppercase", f"answers with status {answer.status}")
+        say.show("body", json.dumps(answer.members))
+        self._expect(answer.members == {"result": TEXT.upper()}, "HELLO WORLD")
+
+    def _refusals(self, token: str) -> None:
+        body = json.dumps({"text": TEXT}).encode()
+        cases = (
+            ("no token", HTTPStatus.UNAUTHORIZED, None, body),
+            ("a token with one changed claim", HTTPStatus.FORBIDDEN, _forged(token), body),
+            ("a body that is no JSON", HTTPStatus.BAD_REQUEST, token, b"hello"),
+        )
+        for name, expected, bearer, content in cases:
+            answer = self._client.call(content, bearer)
+            self._expect(answer.status == expected, f"{name} is answered with {expected}")
+            self._say.good(f"{name}: {answer.status} {json.dumps(answer.members)}")
+
+    def _moment(self, what: str) -> Any:  # noqa: ANN401 - what the parties tell
+        """Return the details of the last moment of that kind."""
+        told = [moment for moment in self._moments if moment.what == what]
+        self._expect(bool(told), f"the {what} was seen")
+        return told[-1].details
+
+    def _expect(self, is_so: bool, what: str) -> None:  # noqa: FBT001 - an assertion
+        if not is_so:
+            raise UnexpectedError(what)
+
+    def _fetched(self, url: str) -> Any:  # noqa: ANN401 - any JSON
+        answer = transport.send("GET", url, headers={}, timeout=timedelta(seconds=10))
+        return json.loads(answer.body)
+
+
+def _header(token: str) -> Any:  # noqa: ANN401 - any JSON
+    return _decoded(token.split(".", maxsplit=1)[0])
+
+
+def _claims(token: str) -> Any:  # noqa: ANN401 - any JSON
+    return _decoded(token.split(".")[1])
+
+
+def _decoded(segment: str) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+
+
+def _forged(token: str) -> str:
+    """Return the token with another role in it and the signature of the old claims."""
+    header, payload, signature = token.split(".")
+    claims = {**_decoded(payload), "roles": ["Administrator"]}
+    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{header}.{forged}.{signature}"

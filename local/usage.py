@@ -1,0 +1,38 @@
+"""What ``make serve`` prints: where everything is, and a call of each kind, ready to paste."""
+
+from local.stack import Stack
+
+
+def usage(stack: Stack) -> str:
+    """Return the text for a person who looks at a terminal."""
+    at = stack.addresses
+    width = max(map(len, at))
+    addresses = "\n".join(f"  {name:<{width}}  {url}" for name, url in at.items())
+    invoke = f"{at['lambda']}/2015-03-31/functions"
+    post = f"curl -i {at['api']}/api/uppercase -H 'content-type: application/json'"
+    hello = """-d '{"text": "hello world"}'"""
+    cut = r"""sed 's/.*"access_token": "\([^"]*\)".*/\1/'"""
+    return f"""The stack is up; Ctrl-C ends it.
+
+{addresses}
+
+The published keys, and the document that leads to them:
+  curl -i {at["jwks_uri"]}
+  curl -i {at["issuer"]}/.well-known/openid-configuration
+
+An access token, into a variable:
+  TOKEN=$(curl -s {invoke}/TokenFunction/invocations -d '{{}}' | {cut})
+
+The API: 200 with the token, 401 without, 403 with another, 400 for a body that is no JSON:
+  {post} -H "authorization: Bearer $TOKEN" {hello}
+  {post} {hello}
+  {post} -H "authorization: Bearer ${{TOKEN}}x" {hello}
+  {post} -H "authorization: Bearer $TOKEN" -d hello
+
+The keys and what each waits for; a rotation; a month on:
+  curl -s {invoke}/RotationFunction/invocations -d '{{"command": "status"}}'
+  curl -s {invoke}/RotationFunction/invocations -d '{{"command": "rotate"}}'
+  curl -s {at["control"]}/clock -d '{{"advance_seconds": 2592000}}'
+
+The functions' logs: {stack.logs}
+"""
