@@ -4,12 +4,12 @@ Everything shown was seen: the parties tell what they do as moments (see ``trace
 step is held against what it must have done. The demo succeeds only if every step did.
 """
 
-import base64
 import json
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from local import tokens
 from local.client import Client
 from local.narrator import Narrator, shortened, without_secrets
 from local.rotation_demo import rotate_under_a_client
@@ -80,7 +80,7 @@ class Demo:
         say.step("6", "authorization server", "checks signature, iss, sub, aud, exp, jti, scope")
         self._expect(asked["status"] == HTTPStatus.OK, "the assertion is accepted")
         say.good("and issues an access token:")
-        say.show("claims", _claims(answer["access_token"]))
+        say.show("claims", tokens.claims(answer["access_token"]))
         before = len(self._moments)
         again = self._client.invoke("TokenFunction", {})
         say.step("7-8", "token", "keeps the access token in memory until shortly before its end")
@@ -99,7 +99,7 @@ class Demo:
         say.step(
             "10-12", "authorizer", "reads kid, fetches the issuer's key set, checks all of it"
         )
-        say.show("kid", _header(token)["kid"])
+        say.show("kid", tokens.header(token)["kid"])
         say.show("answer", decided["answer"])
         self._expect(decided["answer"]["isAuthorized"] is True, "the token is accepted")
         say.step("13", "uppercase", f"answers with status {answer.status}")
@@ -108,9 +108,11 @@ class Demo:
 
     def _refusals(self, token: str) -> None:
         body = json.dumps({"text": TEXT}).encode()
+        claims = {**tokens.claims(token), "roles": ["Administrator"]}
+        forged = tokens.with_claims(token, claims)
         cases = (
             ("no token", HTTPStatus.UNAUTHORIZED, None, body),
-            ("a token with one changed claim", HTTPStatus.FORBIDDEN, _forged(token), body),
+            ("a token with a changed role", HTTPStatus.FORBIDDEN, forged, body),
             ("a body that is no JSON", HTTPStatus.BAD_REQUEST, token, b"hello"),
         )
         for name, expected, bearer, content in cases:
@@ -131,23 +133,3 @@ class Demo:
     def _fetched(self, url: str) -> Any:  # noqa: ANN401 - any JSON
         answer = transport.send("GET", url, headers={}, timeout=timedelta(seconds=10))
         return json.loads(answer.body)
-
-
-def _header(token: str) -> Any:  # noqa: ANN401 - any JSON
-    return _decoded(token.split(".", maxsplit=1)[0])
-
-
-def _claims(token: str) -> Any:  # noqa: ANN401 - any JSON
-    return _decoded(token.split(".")[1])
-
-
-def _decoded(segment: str) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-
-
-def _forged(token: str) -> str:
-    """Return the token with another role in it and the signature of the old claims."""
-    header, payload, signature = token.split(".")
-    claims = {**_decoded(payload), "roles": ["Administrator"]}
-    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return f"{header}.{forged}.{signature}"

@@ -1,0 +1,202 @@
+"""Rule 8 in IAM: what each function may do, over the transformed template."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from machine_identity.aws import kms_keys, private_keys, s3
+from machine_identity.aws.kms_keys import Owner
+from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, object_key
+from tests.template.test_functions import FUNCTIONS, MADE, of_type
+from tests.template.test_parameters import environment
+
+LOGS: Final = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+"""What every function may do."""
+TAGS: Final = Owner(stack="stack", identity="default").tags()
+KEYS: Final = {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"}
+
+
+def statements(function: str, effect: str) -> list[dict[str, Any]]:
+    role = MADE[MADE[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+    assert "ManagedPolicyArns" not in role
+    (policy,) = role["Policies"]
+    found = policy["PolicyDocument"]["Statement"]
+    assert {each["Effect"] for each in found} <= {"Allow", "Deny"}
+    return [each for each in found if each["Effect"] == effect]
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    named = statement["Action"]
+    return {named} if isinstance(named, str) else set(named)
+
+
+def allowed(function: str) -> set[str]:
+    return {action for each in statements(function, "Allow") for action in actions(each)}
+
+
+def allowing(function: str, action: str) -> dict[str, Any]:
+    (found,) = (each for each in statements(function, "Allow") if action in actions(each))
+    return found
+
+
+def resources(function: str, action: str) -> list[Any]:
+    named = allowing(function, action)["Resource"]
+    return named if isinstance(named, list) else [named]
+
+
+def objects(bucket: str, *keys: str) -> list[dict[str, str]]:
+    return [{"Fn::Sub": f"${{{bucket}.Arn}}/{key}"} for key in keys]
+
+
+def operations(module: Any) -> set[str]:
+    """Return the AWS operations that a module calls: it names each to ``translated``."""
+    text = Path(module.__file__).read_text()
+    named = set(re.findall(r'translated\("([\w:]+)"\)', text))
+    # IAM calls this operation otherwise.
+    return {each.replace("s3:ListObjectVersions", "s3:ListBucketVersions") for each in named}
+
+
+PUBLISHED: Final = objects(
+    "PublishedBucket",
+    object_key("default", JWKS_PATH),
+    object_key("default", CONFIGURATION_PATH),
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_role_is_one_function_s_and_says_what_it_allows_word_by_word(name: str) -> None:
+    roles = [MADE[each]["Properties"]["Role"]["Fn::GetAtt"][0] for each in FUNCTIONS]
+    assert len(set(roles)) == len(FUNCTIONS)
+    role = MADE[MADE[name]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert not [action for action in allowed(name) if "*" in action]
+    group = MADE[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert resources(name, "logs:PutLogEvents") == [{"Fn::GetAtt": [group, "Arn"]}]
+
+
+@pytest.mark.parametrize("name", ["RotationFunction", "TokenFunction", "JwksFunction"])
+def test_a_function_serves_the_identity_that_its_role_names(name: str) -> None:
+    identity = environment(name)["IDENTITY"]
+    assert all(f".Arn}}/{identity}/" in str(each) for each in resources(name, "s3:GetObject"))
+    assert TAGS[f"{kms_keys.TAG}identity"] == identity
+
+
+def test_rule_8_the_rotator_does_what_its_code_does_and_no_more() -> None:
+    assert allowed("RotationFunction") - LOGS == {
+        *operations(kms_keys),
+        *operations(s3),
+        "kms:TagResource",  # CreateKey with tags
+        "s3:ListBucket",  # to be told of an absent object
+    }
+
+
+def test_rule_8_the_rotator_neither_signs_nor_grants_nor_invokes_the_signer() -> None:
+    denied = [each for each in statements("RotationFunction", "Deny") if "Condition" not in each]
+    (never,) = denied
+    assert never["Resource"] == "*"
+    assert actions(never) == {
+        "kms:Sign",
+        "kms:PutKeyPolicy",
+        "kms:CreateGrant",
+        "lambda:InvokeFunction",
+    }
+    assert not actions(never) & allowed("RotationFunction")
+
+
+def test_the_rotator_writes_the_keyring_and_the_two_documents() -> None:
+    written = [*objects("StateBucket", "default/keyring.json"), *PUBLISHED]
+    assert resources("RotationFunction", "s3:PutObject") == written
+    assert resources("RotationFunction", "s3:GetObject") == written
+
+
+def test_the_rotator_makes_keys_of_this_stack_only() -> None:
+    condition = deepcopy(allowing("RotationFunction", "kms:CreateKey")["Condition"])
+    specs = condition["StringEquals"].pop("kms:KeySpec")
+    assert set(specs) == set(kms_keys._KEY_SPECS.values())  # noqa: SLF001 - the one list there is
+    stack, identity = (f"aws:RequestTag/{tag}" for tag in TAGS)
+    assert condition["StringEquals"] == {
+        stack: {"Ref": "AWS::StackName"},
+        identity: "default",
+        "kms:KeyUsage": "SIGN_VERIFY",
+    }
+    assert condition["Null"] == {f"aws:RequestTag/{kms_keys.TAG}intent": "false"}
+
+
+def test_the_rotator_ends_and_marks_no_key_but_its_own() -> None:
+    stack, identity = (f"aws:ResourceTag/{tag}" for tag in TAGS)
+    of_this_stack = {stack: {"Ref": "AWS::StackName"}, identity: "default"}
+    for action in ("kms:DescribeKey", "kms:DisableKey", "kms:ScheduleKeyDeletion"):
+        statement = allowing("RotationFunction", action)
+        assert statement["Condition"] == {"StringEquals": of_this_stack}
+        assert statement["Resource"] == KEYS
+    marking = allowing("RotationFunction", "kms:TagResource")["Condition"]
+    assert marking["ForAllValues:StringEquals"]["aws:TagKeys"] == [*TAGS, f"{kms_keys.TAG}intent"]
+    denied = {each["Sid"]: each for each in statements("RotationFunction", "Deny")}
+    assert actions(denied["NeverTagAKeyOfAnotherStack"]) == {"kms:TagResource"}
+    assert denied["NeverTagAKeyOfAnotherStack"]["Condition"] == {
+        "Null": {stack: "false"},
+        "StringNotEquals": {stack: {"Ref": "AWS::StackName"}},
+    }
+    assert actions(denied["NeverTagAKeyWithAnAlias"]) == {"kms:TagResource"}
+    assert denied["NeverTagAKeyWithAnAlias"]["Condition"] == {
+        "Null": {"kms:ResourceAliases": "false"}
+    }
+
+
+def test_rule_8_the_signer_signs_and_reads_and_nothing_else() -> None:
+    calls = operations(private_keys)
+    assert calls == {"kms:Sign"}
+    assert allowed("TokenFunction") - LOGS == {*calls, "s3:GetObject", "s3:ListBucket"}
+    read = objects("StateBucket", "default/keyring.json", "default/clients.json")
+    assert resources("TokenFunction", "s3:GetObject") == read
+    assert resources("TokenFunction", "s3:ListBucket") == [{"Fn::GetAtt": ["StateBucket", "Arn"]}]
+
+
+def test_the_signer_signs_assertions_with_keys_of_this_stack_only() -> None:
+    statement = allowing("TokenFunction", "kms:Sign")
+    stack, identity = (f"aws:ResourceTag/{tag}" for tag in TAGS)
+    known = [*private_keys._RSA, *private_keys._EC]  # noqa: SLF001 - the one list there is
+    assert statement["Resource"] == KEYS
+    assert statement["Condition"] == {
+        "StringEquals": {
+            stack: {"Ref": "AWS::StackName"},
+            identity: "default",
+            "kms:MessageType": "RAW",
+            "kms:SigningAlgorithm": [entry[-1] for entry in known],
+        }
+    }
+
+
+def test_rule_8_the_key_set_s_function_reads_the_two_documents() -> None:
+    assert allowed("JwksFunction") - LOGS == {"s3:GetObject", "s3:ListBucket"}
+    assert resources("JwksFunction", "s3:GetObject") == PUBLISHED
+    listed = resources("JwksFunction", "s3:ListBucket")
+    assert listed == [{"Fn::GetAtt": ["PublishedBucket", "Arn"]}]
+
+
+@pytest.mark.parametrize("name", ["AuthorizerFunction", "UppercaseFunction"])
+def test_who_judges_and_who_serves_has_no_right_in_aws(name: str) -> None:
+    assert allowed(name) == LOGS
+
+
+def test_the_signer_is_invoked_by_nobody_whom_the_template_names() -> None:
+    granted = [
+        each["Properties"]["FunctionName"]
+        for each in of_type(MADE, "AWS::Lambda::Permission").values()
+    ]
+    assert "TokenFunction" not in str(granted)
+    assert "RotationFunction" not in str(granted)
+    scheduled = MADE["RotationFunctionTickRole"]["Properties"]["Policies"]
+    (statement,) = (each for policy in scheduled for each in policy["PolicyDocument"]["Statement"])
+    assert statement["Resource"] == {"Fn::GetAtt": ["RotationFunction", "Arn"]}
+    roles = of_type(MADE, "AWS::IAM::Role")
+    assert len(roles) == len(FUNCTIONS) + 1
