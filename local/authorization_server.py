@@ -32,6 +32,8 @@ from local.registrations import (
     Expectations,
     expectations,
 )
+from local.token_requests import TokenRequest
+from local.trace import Moment, Trace
 from machine_identity import clock, transport
 from machine_identity.jwk import ALGORITHMS
 from machine_identity.publication import CONFIGURATION_PATH
@@ -57,10 +59,14 @@ class Decision:
     """Why there was no token."""
 
 
+def _untold(_: Moment) -> None:
+    """Tell nobody."""
+
+
 class AuthorizationServer:
     """``with AuthorizationServer(now=…) as server``; apps are registered at any time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of them by name, and none is needed
         self,
         *,
         now: Callable[[], datetime] = clock.now,
@@ -68,6 +74,7 @@ class AuthorizationServer:
         leeway: timedelta = LEEWAY,
         key_set_cache: timedelta | None = None,
         refetches_on_unknown_kid: bool = False,
+        trace: Trace = _untold,
     ) -> None:
         """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has."""
         self.decisions: deque[Decision] = deque(maxlen=MOST_DECISIONS)
@@ -77,6 +84,7 @@ class AuthorizationServer:
         self._key_set_cache = key_set_cache
         self._key_sets = KeySets(transport.send, refetches_on_unknown_kid=refetches_on_unknown_kid)
         self._used = assertions.UsedAssertions()
+        self._trace = trace
         self._apps: dict[str, App] = {}
         self._key = access_tokens.IssuerKey(now())
         self._server = LoopbackServer(self._application(), now=now)
@@ -149,7 +157,14 @@ class AuthorizationServer:
         return jsonify(self._key.jwks())
 
     def _token(self, tenant: str) -> Response:
-        decision = Decision(at=self._now())
+        decision, asked, answer = self._decided(tenant)
+        self.decisions.append(decision)
+        details = {"decision": decision, "asked": asked, "answer": answer}
+        self._trace(Moment(what="token_request", details=details))
+        return answer
+
+    def _decided(self, tenant: str) -> tuple[Decision, TokenRequest | None, Response]:
+        decision, asked = Decision(at=self._now()), None
         try:
             _check_tenant(tenant)
             asked = token_requests.read(_form())
@@ -165,10 +180,9 @@ class AuthorizationServer:
             self._used.use(app.client_id, accepted, decision.at)
             api = self._api(asked.resource)
         except EntraError as error:
-            self.decisions.append(replace(decision, fault=error.fault))
-            return self._refused(error.fault, decision.at)
-        self.decisions.append(decision)
-        return self._granted(app, api, decision.at)
+            refused = self._refused(error.fault, decision.at)
+            return replace(decision, fault=error.fault), asked, refused
+        return decision, asked, self._granted(app, api, decision.at)
 
     def _app(self, client_id: str) -> App:
         app = self._apps.get(client_id)

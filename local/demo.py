@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from local import tokens
 from local.client import Client
-from local.narrator import Narrator, shortened, without_secrets
+from local.narrator import Narrator, shortened
 from local.rotation_demo import rotate_under_a_client
 from local.stack import Stack
 from machine_identity import transport
+from machine_identity.client_credentials import ASSERTION_TYPE
 
 if TYPE_CHECKING:
+    from local.token_requests import TokenRequest
     from local.trace import Moment
 
 TEXT: Final = "hello world"
@@ -65,20 +67,23 @@ class Demo:
         say = self._say
         answer = self._client.invoke("TokenFunction", {})
         self._expect("access_token" in answer, f"an access token, and not {answer}")
-        asked = self._moment("token_request")
+        told = self._moment("token_request")
+        asked, decision = told["asked"], told["decision"]
+        header = tokens.header(asked.assertion)
         say.step("1", "token", "builds a client assertion (RFC 7523), signed by kms:Sign")
-        say.show("header", asked["header"])
-        say.show("claims", asked["claims"])
-        self._expect(asked["header"]["kid"] == kid, "the active key signs")
-        say.step("2", "token", f"POST {asked['url']}")
-        say.show("form", without_secrets(asked["form"]))
+        say.show("header", header)
+        say.show("claims", tokens.claims(asked.assertion))
+        self._expect(header["kid"] == kid, "the active key signs")
+        say.step("2", "token", f"POST {self._stack.authorization_server.token_endpoint}")
+        say.show("form", _form(asked))
         say.step("3-5", "authorization server", "reads alg and kid, fetches our JWKS URI")
-        found = asked["kids"].index(kid)
-        say.show("jwks_uri", self._stack.addresses["jwks_uri"])
-        say.show("kid", f"{kid} is key {found + 1} of {len(asked['kids'])} in the published set")
-        self._expect(asked["fetched"], "the key set was fetched for this very request")
+        self._expect(decision.found is not None, "the key is in the published set")
+        say.show("jwks_uri", decision.found.url)
+        place = f"{decision.found.kids.index(kid) + 1} of {len(decision.found.kids)}"
+        say.show("kid     ", f"{kid} is key {place} in the published set")
+        self._expect(decision.found.fetched_at == decision.at, "fetched for this very request")
         say.step("6", "authorization server", "checks signature, iss, sub, aud, exp, jti, scope")
-        self._expect(asked["status"] == HTTPStatus.OK, "the assertion is accepted")
+        self._expect(decision.fault is None, "the assertion is accepted")
         say.good("and issues an access token:")
         say.show("claims", tokens.claims(answer["access_token"]))
         before = len(self._moments)
@@ -100,7 +105,7 @@ class Demo:
             "10-12", "authorizer", "reads kid, fetches the issuer's key set, checks all of it"
         )
         say.show("kid", tokens.header(token)["kid"])
-        say.show("answer", decided["answer"])
+        say.show("context", decided["answer"]["context"])
         self._expect(decided["answer"]["isAuthorized"] is True, "the token is accepted")
         say.step("13", "uppercase", f"answers with status {answer.status}")
         say.show("body", json.dumps(answer.members))
@@ -133,3 +138,14 @@ class Demo:
     def _fetched(self, url: str) -> Any:  # noqa: ANN401 - any JSON
         answer = transport.send("GET", url, headers={}, timeout=timedelta(seconds=10))
         return json.loads(answer.body)
+
+
+def _form(asked: "TokenRequest") -> dict[str, str]:
+    """Return what was posted, the assertion shortened."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": asked.client_id,
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": shortened(asked.assertion),
+        "scope": asked.scope,
+    }

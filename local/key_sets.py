@@ -40,6 +40,8 @@ class Found:
     key: Key = field(repr=False)
     url: str
     fetched_at: datetime
+    kids: tuple[str, ...]
+    """All that the copy holds, in its order."""
 
 
 class KeySets:
@@ -72,7 +74,8 @@ class KeySets:
             key = kept.keys.get_by_kid(kid)
         except InvalidKeyIdError:
             raise EntraError(Fault.UNKNOWN_KEY) from None
-        return Found(key=key, url=kept.url, fetched_at=kept.fetched_at)
+        kids = tuple(str(each.kid) for each in kept.keys)
+        return Found(key=key, url=kept.url, fetched_at=kept.fetched_at, kids=kids)
 
     def _will_do(self, kept: _Kept, kid: str, lifetime: timedelta, now: datetime) -> bool:
         is_young = timedelta() <= now - kept.fetched_at < lifetime

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 _SHOWN: Final = 16
 _STYLES: Final = {"step": "1;36", "good": "32", "bad": "1;31", "dim": "2", "name": "33"}
@@ -64,11 +64,3 @@ def plain(value: object) -> str:
 def shortened(secret: str) -> str:
     """Return enough of a secret to know it again, and too little to use it."""
     return f"{secret[:_SHOWN]}… ({len(secret)} characters)"
-
-
-def without_secrets(form: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a form or an answer with its tokens and assertions shortened."""
-    secret = {"client_assertion", "access_token", "authorization"}
-    return {
-        name: shortened(str(value)) if name in secret else value for name, value in form.items()
-    }

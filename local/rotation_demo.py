@@ -63,8 +63,8 @@ def rotate_under_a_client(stack: Stack, client: Client, say: Narrator) -> None:
 
     def watch(moment: Moment) -> None:
         if moment.what == "token_request":
-            details = moment.details
-            judged[details["header"].get("kid", ""), details["status"] == 200] += 1  # noqa: PLR2004
+            decision = moment.details["decision"]
+            judged[decision.kid or "", decision.fault is None] += 1
 
     stack.watchers.add(watch)
     caller = _Caller(client)

@@ -80,7 +80,9 @@ class Stack:
         # The functions must know the API's address before there is an API.
         self._api = starting.enter_context(self._server(self._answer))
         self.api_url = self._api.url
-        self.authorization_server = starting.enter_context(AuthorizationServer(now=self.clock.now))
+        self.authorization_server = starting.enter_context(
+            AuthorizationServer(now=self.clock.now, trace=self.watchers)
+        )
         self.authorization_server.register(
             app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
         )

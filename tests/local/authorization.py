@@ -1,4 +1,4 @@
-"""A client of the embedded authorization server that can be told to do wrong, and its publisher."""
+"""A client of the embedded authorization server, which can do wrong, and its publisher."""
 
 import json
 import threading
@@ -51,6 +51,8 @@ class Publisher:
         publisher = self
         self.documents: dict[str, object] = {}
         self.paths: list[str] = []
+        self.status = 200
+        """What a document that is there is answered with."""
         self.delay = 0.0
         """How long it takes to answer, in seconds."""
 
@@ -60,7 +62,7 @@ class Publisher:
                 time.sleep(publisher.delay)
                 document = publisher.documents.get(self.path)
                 body = document if isinstance(document, bytes) else json.dumps(document).encode()
-                self.send_response(200 if document is not None else 404)
+                self.send_response(publisher.status if document is not None else 404)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

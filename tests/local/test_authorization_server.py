@@ -156,6 +156,10 @@ def test_a_refusal_has_the_body_of_entra(world: World) -> None:
         ({"scope": ...}, (400, "invalid_request", 900144)),
         ({"grant_type": "password"}, (400, "unsupported_grant_type", 70003)),
         ({"client_assertion": ...}, (401, "invalid_client", 7000218)),
+        (
+            {"client_assertion": ..., "client_assertion_type": ...},
+            (401, "invalid_client", 7000218),
+        ),
         ({"client_assertion_type": ...}, (401, "invalid_client", 7000218)),
         ({"client_assertion_type": ASSERTION_TYPE + " "}, (401, "invalid_client", 7000218)),
         ({"client_id": "another"}, (400, "unauthorized_client", 700016)),

@@ -123,6 +123,11 @@ def test_a_key_set_that_is_none_is_an_unusable_endpoint_and_is_not_kept(
     world.granted()
 
 
+def test_an_error_is_no_key_set_whatever_its_body_looks_like(world: World) -> None:
+    world.publisher.status = 500
+    assert world.refused() == (400, "invalid_request", 50166)
+
+
 def test_a_key_of_an_unknown_kind_does_not_spoil_the_set(world: World) -> None:
     world.publisher.publish({"kty": "AKP", "kid": "post-quantum"}, public(RSA))
     world.granted()
@@ -200,6 +205,15 @@ def test_the_issuer_of_a_federated_credential_is_compared_with_its_slash(world: 
     assert world.refused(federated(world, iss=issuer)) == (400, "invalid_request", 50166)
     world.publisher.publish(public(RSA), issuer=issuer)
     world.granted(federated(world, iss=issuer))
+
+
+@pytest.mark.parametrize("document", [None, b"<html>", [], "issuer"])
+def test_a_discovery_document_that_is_none_is_an_unusable_endpoint(
+    world: World, document: object
+) -> None:
+    world.register("entra-federated")
+    world.publisher.documents[CONFIGURATION] = document
+    assert world.refused(federated(world)) == (400, "invalid_request", 50166)
 
 
 @pytest.mark.parametrize("change", [{"issuer": "https://evil.example"}, {"jwks_uri": 5}])

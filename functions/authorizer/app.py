@@ -1,0 +1,54 @@
+"""Steps 10 to 12: whether a bearer token may call this API.
+
+A Lambda authorizer of an HTTP API (payload 2.0, simple response). A refused call learns nothing:
+the reason, a stable code, is in the log beside the API's request id. When the issuer's keys are
+not to be had it raises, and API Gateway answers 500: nobody is let in or turned away unjudged.
+Standard logging and no client of AWS: its cold start is every caller's.
+"""
+
+import logging
+import os
+from typing import Any
+
+from machine_identity import clock, transport
+from machine_identity.errors import InvalidTokenError, KeySetUnavailableError
+from machine_identity.jwks_client import JwksClient
+from machine_identity.settings.authorizer import (
+    AuthorizerSettings,
+    bearer_token,
+    correlation_id,
+)
+from machine_identity.verifier import TrustedIssuer, Verifier
+
+logger = logging.getLogger("authorizer")
+settings = AuthorizerSettings.from_environment(os.environ)
+verifier = Verifier(
+    [
+        TrustedIssuer(
+            expectations=each.expectations,
+            keys=JwksClient(
+                each.location,
+                transport=transport.send,
+                limits=settings.limits,
+                timeout=settings.jwks_timeout,
+            ),
+        )
+        for each in settings.issuers
+    ],
+    algorithms=settings.algorithms,
+)
+
+
+def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda gives two
+    """Answer ``isAuthorized``, and who calls. Raises KeySetUnavailableError."""
+    try:
+        claims = verifier.verify(bearer_token(event), clock.now())
+    except InvalidTokenError as refused:
+        record = {"code": refused.code.value, "api_request_id": correlation_id(event)}
+        logger.warning("token refused: %s", refused.code.value, extra=record)
+        return {"isAuthorized": False, "context": {}}
+    except KeySetUnavailableError:
+        record = {"code": "key_set_unavailable", "api_request_id": correlation_id(event)}
+        logger.error("token not judged", extra=record)  # noqa: TRY400 - Lambda logs the traceback
+        raise
+    return {"isAuthorized": True, "context": claims.context()}

@@ -1,0 +1,248 @@
+"""A stranger's key set: which of its keys can be trusted, for how long, and when to ask again.
+
+``parse`` judges key by key (RFC 7517, RFC 7518 section 6): what is weak, private, symmetric, meant
+for encryption, ambiguous or off its curve is left out, and the good ones stay. ``decide`` is a
+function of (cache, kid, now):
+
+1. A known key serves while the set is fresh. When it is not, one call asks again, and the key
+   goes on serving, whatever comes of it, until the set reaches its hard age.
+2. An unknown key may be new, so it is worth asking for, but at most once in a cooldown *for all
+   of them together*: anybody can make up key identifiers.
+3. While the issuer does not answer, the pauses between two attempts double, up to five minutes.
+4. Not in a fresh set: refused. Not known because the issuer does not answer: nobody can say.
+
+All ages are measured on the wall clock, which goes on in a frozen environment. Where it went back,
+an age is unknown: it is time to ask again, and beyond a few minutes the set counts as too old.
+Nothing here fetches, waits or reads a clock.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from machine_identity.errors import KeySetUnavailableError
+
+if TYPE_CHECKING:
+    from machine_identity.jwk import PublicKey
+
+MAX_KEYS: Final = 100
+"""AWS IAM and Entra take no more of a client either; an honest issuer has about ten."""
+MAX_KEY_ID: Final = 256
+RSA_BITS: Final = range(2048, 8192 + 1)
+"""From RFC 7518 section 3.3; up to where a check still takes less than a millisecond."""
+RSA_EXPONENTS: Final = range(65537, 2**32, 2)
+"""From FIPS 186-5 section A.1.1; everybody uses the first, and large ones make a check slow."""
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+FIRST_PAUSE: Final = timedelta(seconds=1)
+"""After a failure without a set to go on with, when every call fails; else it is the cooldown."""
+SHORTEST_FRESHNESS: Final = timedelta(minutes=5)
+"""However short a max-age is: Auth0's is 15 s, and a refresh is in line."""
+STEP_BACK: Final = timedelta(minutes=5)
+"""By which a clock may be put right without losing the set."""
+DISORDER: Final = timedelta(seconds=10)
+"""By which a caller that waited for another's attempt may have read its clock earlier."""
+
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, frozenset[str]]]] = {
+    "P-256": (ec.SECP256R1(), frozenset({"ES256"})),
+    "P-384": (ec.SECP384R1(), frozenset({"ES384"})),
+    "P-521": (ec.SECP521R1(), frozenset({"ES512"})),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrustedKey:
+    """A public key of an issuer's and the algorithms that it is bound to; itself, and no equal."""
+
+    kid: str
+    public_key: "PublicKey" = field(repr=False)
+    algorithms: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How old a set may become, and how often an issuer is asked."""
+
+    refresh_interval: timedelta = timedelta(hours=1)
+    """A key that the issuer removed is trusted for so long at most, while the issuer answers."""
+    max_age: timedelta = timedelta(hours=24)
+    """And for so long while it does not."""
+    cooldown: timedelta = timedelta(seconds=30)
+    """Between two attempts that unknown keys cause, and after a first failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """The last good set, and what is known about the last attempt to get one."""
+
+    keys: Mapping[str, TrustedKey] = field(default_factory=dict, repr=False)
+    fetched_at: datetime | None = None
+    """When the set was asked for; None if there has never been one."""
+    max_age: timedelta | None = None
+    """What the issuer said, if it did (RFC 9111 section 5.2.2.1)."""
+    etag: str = field(default="", repr=False)
+    tried_at: datetime | None = None
+    failures: int = 0
+    """Attempts that failed since the last one that did not."""
+
+
+class Action(Enum):
+    """What to do with a token that names a key."""
+
+    USE = "use"
+    """The key is known and serves."""
+    REFRESH = "refresh"
+    """It is time to ask the issuer; a key that is known serves those who do not wait."""
+    REFUSE = "refuse"
+    """The issuer, asked a moment ago, has no such key."""
+    FAIL = "fail"
+    """The issuer does not answer, so nobody can say whether it has such a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do, and the key if it is known and its set not too old."""
+
+    action: Action
+    key: TrustedKey | None = None
+
+
+def decide(cache: Cache, kid: str, now: datetime, limits: Limits) -> Decision:
+    """Return what to do with a token that names the key ``kid``."""
+    age = None if cache.fetched_at is None else now - cache.fetched_at
+    is_usable = age is not None and -STEP_BACK <= age < limits.max_age
+    key = cache.keys.get(kid) if is_usable else None
+    if key is not None and age is not None and -DISORDER <= age < _freshness(cache, limits):
+        return Decision(action=Action.USE, key=key)
+    if cache.failures > 0:
+        is_resting = _is_recent(cache, now, _pause(cache, limits, is_usable=is_usable))
+    else:
+        is_resting = is_usable and key is None and _is_recent(cache, now, limits.cooldown)
+    if not is_resting:
+        return Decision(action=Action.REFRESH, key=key)
+    if key is not None:
+        return Decision(action=Action.USE, key=key)
+    return Decision(action=Action.REFUSE if cache.failures == 0 else Action.FAIL)
+
+
+def fetched(
+    keys: Mapping[str, TrustedKey], now: datetime, *, max_age: timedelta | None, etag: str
+) -> Cache:
+    """Return the cache after an attempt, begun at ``now``, that brought a set."""
+    return Cache(keys=keys, fetched_at=now, max_age=max_age, etag=etag, tried_at=now)
+
+
+def confirmed(cache: Cache, now: datetime, *, max_age: timedelta | None) -> Cache:
+    """Return the cache after the issuer said that the set is still the same (304)."""
+    return replace(cache, fetched_at=now, max_age=max_age, tried_at=now, failures=0)
+
+
+def failed(cache: Cache, now: datetime) -> Cache:
+    """Return the cache after an attempt, begun at ``now``, that brought nothing."""
+    return replace(cache, tried_at=now, failures=cache.failures + 1)
+
+
+def _freshness(cache: Cache, limits: Limits) -> timedelta:
+    said = limits.refresh_interval if cache.max_age is None else cache.max_age
+    return min(max(said, SHORTEST_FRESHNESS), limits.refresh_interval)
+
+
+def _pause(cache: Cache, limits: Limits, *, is_usable: bool) -> timedelta:
+    first = limits.cooldown if is_usable else FIRST_PAUSE
+    doublings = min(cache.failures - 1, 10)  # beyond, it is the longest anyway
+    return min(first * (1 << doublings), max(LONGEST_PAUSE, limits.cooldown))
+
+
+def _is_recent(cache: Cache, now: datetime, pause: timedelta) -> bool:
+    return cache.tried_at is not None and -DISORDER <= now - cache.tried_at < pause
+
+
+def parse(document: bytes) -> dict[str, TrustedKey]:
+    """Return the keys of a JWK Set (RFC 7517 section 5) that can be trusted, by their kid.
+
+    Raises KeySetUnavailableError if there is none, or too many to look at.
+    """
+    try:
+        members = json.loads(document)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
+        members = None
+    entries = members.get("keys") if isinstance(members, dict) else None
+    if not isinstance(entries, list):
+        raise KeySetUnavailableError("the answer is not a JWK Set")
+    if len(entries) > MAX_KEYS:
+        raise KeySetUnavailableError(f"a key set of more than {MAX_KEYS} keys is not read")
+    keys = _without_doubles([key for key in map(_trusted, entries) if key is not None])
+    if not keys:
+        raise KeySetUnavailableError("the key set has no key that can be used")
+    return keys
+
+
+def _without_doubles(keys: Sequence[TrustedKey]) -> dict[str, TrustedKey]:
+    """Leave out all keys that share a kid: which one is meant would be a guess."""
+    kids = [key.kid for key in keys]
+    return {key.kid: key for key in keys if kids.count(key.kid) == 1}
+
+
+def _trusted(entry: object) -> TrustedKey | None:
+    """Return the key, or None if anything at all is wrong with it."""
+    if not isinstance(entry, dict) or not _PRIVATE.isdisjoint(entry):
+        return None
+    kid = entry.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID or not _is_for_signatures(entry):
+        return None
+    try:
+        public_key, fitting = _rsa(entry) if entry.get("kty") == "RSA" else _ec(entry)
+    except (ValueError, KeyError, TypeError):  # also cryptography's word for off the curve
+        return None
+    algorithm = entry.get("alg")
+    if algorithm is not None and algorithm not in tuple(fitting):
+        return None
+    algorithms = fitting if algorithm is None else frozenset({algorithm})
+    return TrustedKey(kid=kid, public_key=public_key, algorithms=algorithms)
+
+
+def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
+    """RFC 7517 sections 4.2 and 4.3; both members may be left out, and both count if not."""
+    operations = entry.get("key_ops", ["verify"])
+    return (
+        entry.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and all(isinstance(each, str) for each in operations)
+        and "verify" in operations
+    )
+
+
+def _rsa(entry: Mapping[str, Any]) -> tuple["PublicKey", frozenset[str]]:
+    n, e = _octets(entry["n"]), _octets(entry["e"])
+    modulus, exponent = int.from_bytes(n), int.from_bytes(e)
+    if modulus.bit_length() not in RSA_BITS or modulus % 2 == 0 or exponent not in RSA_EXPONENTS:
+        raise ValueError
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key(), _RSA
+
+
+def _ec(entry: Mapping[str, Any]) -> tuple["PublicKey", frozenset[str]]:
+    if entry["kty"] != "EC":
+        raise ValueError
+    curve, algorithms = _CURVES[entry["crv"]]
+    x, y = _octets(entry["x"]), _octets(entry["y"])
+    if not len(x) == len(y) == (curve.key_size + 7) // 8:  # RFC 7518 section 6.2.1.2
+        raise ValueError
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)
+    return numbers.public_key(), algorithms
+
+
+def _octets(value: object) -> bytes:
+    """Decode base64url in its canonical form, without padding (RFC 7518 section 2)."""
+    if not isinstance(value, str):
+        raise TypeError
+    content = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    if base64.urlsafe_b64encode(content).rstrip(b"=") != value.encode():
+        raise ValueError
+    return content

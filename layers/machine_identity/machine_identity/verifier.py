@@ -1,0 +1,112 @@
+"""Steps 10 to 12: whether a bearer token is to be believed, and who it says is calling.
+
+The procedure, in this order, ends at the first thing that is wrong:
+
+1. A token seen before, by its SHA-256, is as good as it was, while its time lasts and its
+   issuer's set still has the very key that verified it. That costs a look-up.
+2. Read it strictly, believing nothing (``jws.parse``).
+3. Choose the issuer by ``iss``, letter for letter; nobody else's keys are looked at or fetched.
+4. Get that issuer's key by ``kid``; this may fetch its set, once for all who ask.
+5. Check the signature (``jws.verify``), then the claims (``access_token.check``).
+
+A refusal is InvalidTokenError. KeySetUnavailableError says that nobody can judge: neither let in
+nor turn away, but answer as a server that failed. No token is kept, only digests and what was
+verified, and nothing is kept of a token that was refused.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from machine_identity import access_token, jws
+from machine_identity.access_token import Expectations, VerifiedClaims
+from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
+from machine_identity.jwks_cache import TrustedKey
+
+MOST_KEPT: Final = 1024
+"""Of tokens seen before: about one kilobyte each, and callers decide how many there are."""
+
+
+class KeySource(Protocol):
+    """Keys of one issuer, by name."""
+
+    def key(self, kid: str, now: datetime) -> TrustedKey:
+        """Return the key. Raises InvalidTokenError or KeySetUnavailableError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer:
+    """Whose tokens are taken: what they must say, and where the keys come from."""
+
+    expectations: Expectations
+    keys: KeySource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A token that was verified before, by which key, and what it says."""
+
+    issuer: TrustedIssuer
+    key: TrustedKey
+    claims: VerifiedClaims
+
+
+class Verifier:
+    """Judges access tokens of one or several issuers; safe to share between threads."""
+
+    def __init__(
+        self, issuers: Sequence[TrustedIssuer], *, algorithms: Collection[str] = ("RS256",)
+    ) -> None:
+        self._issuers = {each.expectations.issuer: each for each in issuers}
+        self._algorithms = frozenset(algorithms)
+        if not self._issuers or len(self._issuers) < len(issuers):
+            raise SettingsError("there must be an issuer to trust, and none of them twice")
+        if not self._algorithms or not self._algorithms <= set(jws.ALGORITHMS):
+            raise SettingsError(f"algorithms must be some of {', '.join(jws.ALGORITHMS)}")
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def verify(self, token: str, now: datetime) -> VerifiedClaims:
+        """Return who is calling.
+
+        Raises InvalidTokenError with a code if the token is refused, KeySetUnavailableError if
+        nobody can say.
+        """
+        octets = jws.octets(token)
+        digest = hashlib.sha256(octets).digest()
+        seen = self._seen.get(digest)
+        if seen is None or not _still_holds(seen, now):
+            seen = self._judged(octets, now)
+        self._keep(digest, seen)
+        return seen.claims
+
+    def _judged(self, octets: bytes, now: datetime) -> _Seen:
+        token = jws.parse(octets, self._algorithms)
+        name = token.claims.get("iss")
+        issuer = self._issuers.get(name) if isinstance(name, str) else None
+        if issuer is None:
+            raise InvalidTokenError(Refusal.ISSUER)
+        key = issuer.keys.key(token.kid, now)
+        signed = jws.verify(token, key)
+        claims = access_token.check(signed, issuer.expectations, now)
+        return _Seen(issuer=issuer, key=key, claims=claims)
+
+    def _keep(self, digest: bytes, seen: _Seen) -> None:
+        """Remember it as the one used last, and forget the one unused for longest."""
+        with self._lock:
+            self._seen[digest] = seen
+            self._seen.move_to_end(digest)
+            if len(self._seen) > MOST_KEPT:
+                self._seen.popitem(last=False)
+
+
+def _still_holds(seen: _Seen, now: datetime) -> bool:
+    claims = seen.claims
+    if not claims.valid_from <= now < claims.valid_until:
+        return False
+    return seen.issuer.keys.key(seen.key.kid, now) is seen.key

@@ -1,0 +1,138 @@
+"""The two commands as a person and a program run them: from outside, in a process of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.client import Client
+from machine_identity import transport
+
+ROOT = Path(__file__).parent.parent.parent
+SECOND = timedelta(seconds=1)
+JWT = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(each) for each in listed.stdout.split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_demo_tells_every_step_and_not_one_call_fails() -> None:
+    told = start("demo")
+    out, err = told.communicate(timeout=240)
+    assert told.returncode == 0, out + err
+    steps = re.findall(r"^ +(\d+)(?:-(\d+))? ", out, re.MULTILINE)
+    numbers = [n for one, other in steps for n in range(int(one), int(other or one) + 1)]
+    assert numbers == list(range(14))
+    assert "HELLO WORLD" in out
+    calls, failed = map(int, re.findall(r"(\d+) calls, (\d+) failed", out)[0])
+    assert (calls > 50, failed) == (True, 0)
+    assert "not one call failed" in out
+    assert "\033" not in out + err
+    assert not JWT.search(out + err)
+
+
+class TestServe:
+    @pytest.fixture
+    def served(self) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+        process = start("serve", "--json")
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield process, json.loads(line)
+        process.kill()
+        process.communicate()
+
+    def test_a_program_reads_one_line_and_finds_everything_by_name(
+        self, served: tuple[subprocess.Popen[str], dict[str, str]]
+    ) -> None:
+        _, at = served
+        names = {"api", "issuer", "jwks_uri", "aws", "lambda", "authorization_server", "control"}
+        assert at.keys() == names
+        client = Client(lambda_url=at["lambda"], api_url=at["api"])
+        assert client.uppercase("hello world") == "HELLO WORLD"
+        assert (
+            self.get(at["issuer"] + "/.well-known/openid-configuration")["issuer"] == at["issuer"]
+        )
+        assert len(self.get(at["jwks_uri"])["keys"]) == 2
+
+    def test_thirty_days_pass_within_thirty_seconds(
+        self, served: tuple[subprocess.Popen[str], dict[str, str]]
+    ) -> None:
+        _, at = served
+        before = self.get(at["control"] + "/clock")["now"]
+        month = 30 * 86400
+        answer = transport.send(
+            "POST",
+            at["control"] + "/clock",
+            headers={},
+            body=json.dumps({"advance_seconds": month}).encode(),
+            timeout=30 * SECOND,
+        )
+        after = json.loads(answer.body)["now"]
+        passed = datetime.fromisoformat(after) - datetime.fromisoformat(before)
+        assert timedelta(days=30) <= passed < timedelta(days=30, minutes=1)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_all_of_it_without_a_word(
+        self, served: tuple[subprocess.Popen[str], dict[str, str]], number: signal.Signals
+    ) -> None:
+        process, at = served
+        Client(lambda_url=at["lambda"], api_url=at["api"]).uppercase("x")
+        functions = children(process.pid)
+        assert len(functions) == 5
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (out, err) == ("", "")
+        assert not [pid for pid in functions if is_alive(pid)]
+
+    def get(self, url: str) -> Any:
+        return json.loads(transport.send("GET", url, headers={}, timeout=10 * SECOND).body)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("demo", "--parameter", "Size=1"), "Size is no parameter; there are"),
+        (("serve", "--parameter", "SigningAlgorithm=HS256"), "must be one of RS256"),
+        (("serve", "--parameter", "PublicUrl=https://x"), "one of the stack's own"),
+        (("serve", "--parameter", "Provider"), "must be NAME=VALUE"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_exit_code_2(
+    words: tuple[str, ...], sentence: str
+) -> None:
+    made = start(*words)
+    out, err = made.communicate(timeout=60)
+    assert (made.returncode, out) == (2, "")
+    assert sentence in " ".join(err.split())
+    assert "Traceback" not in err

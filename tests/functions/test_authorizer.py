@@ -1,0 +1,205 @@
+"""The authorizer as Lambda runs it, on the events that ``sam local`` takes and a real key set."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from machine_identity import clock
+from machine_identity.errors import KeySetUnavailableError, SettingsError
+from tests.handlers import ROOT, Context, cold_start, event
+from tests.key_set_server import Answer, KeySetServer
+
+VECTORS = ROOT / "tests" / "vectors" / "authorizer"
+EXPECTED: dict[str, bool] = json.loads((VECTORS / "expected.json").read_text())
+REQUEST_ID = "JKJaXmPLvHcESHA="
+CODES = {
+    "alg_none": "algorithm",
+    "bad_signature": "signature",
+    "client_assertion_typ": "type",
+    "crit_header": "header",
+    "duplicate_claim": "malformed",
+    "embedded_key": "signature",
+    "encryption_key": "unknown_key",
+    "expired": "expired",
+    "hs256_with_public_key": "algorithm",
+    "id_token": "type",
+    "issued_in_future": "issued_in_future",
+    "missing_exp": "claim_type",
+    "missing_kid": "key_id",
+    "missing_role": "role",
+    "no_bearer": "no_token",
+    "no_header": "no_token",
+    "no_token": "no_token",
+    "not_yet_valid": "not_yet_valid",
+    "padded_token": "malformed",
+    "role_as_text": "claim_type",
+    "tampered_claims": "signature",
+    "text_exp": "claim_type",
+    "two_headers": "no_token",
+    "two_tokens": "malformed",
+    "unknown_key": "unknown_key",
+    "weak_key": "unknown_key",
+    "wrong_audience": "audience",
+    "wrong_issuer": "issuer",
+    "wrong_shape": "no_token",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[KeySetServer]:
+    with KeySetServer(json.loads((VECTORS / "jwks.json").read_text())) as server:
+        yield server
+
+
+@pytest.fixture
+def start(server: KeySetServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ModuleType]:
+    monkeypatch.setenv("ISSUER", "https://issuer.example")
+    monkeypatch.setenv("AUDIENCE", "api://uppercase")
+    monkeypatch.setenv("REQUIRED_ROLES", "Uppercase.Call")
+    monkeypatch.setenv("JWKS_URI", server.jwks_uri)
+    return lambda: cold_start("authorizer")
+
+
+def ask(function: ModuleType, case: str) -> dict[str, Any]:
+    answer: dict[str, Any] = function.handler(event("authorizer", case), Context())
+    return answer
+
+
+def test_every_event_has_a_decision_and_every_refusal_a_code() -> None:
+    files = {path.stem for path in (ROOT / "events" / "authorizer").glob("*.json")}
+    assert files == EXPECTED.keys()
+    assert CODES.keys() == {case for case, is_allowed in EXPECTED.items() if not is_allowed}
+    assert EXPECTED["allowed"]
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_each_event_is_decided_as_it_is_written_down(
+    case: str, start: Callable[[], ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    function = start()
+    with caplog.at_level(logging.INFO):
+        answer = ask(function, case)
+    assert answer["isAuthorized"] is EXPECTED[case]
+    if EXPECTED[case]:
+        assert answer["context"] == {
+            "issuer": "https://issuer.example",
+            "subject": "subject-1",
+            "client": "client-1",
+            "scope": "uppercase",
+            "roles": "Uppercase.Call",
+        }
+        assert caplog.records == []
+    else:
+        assert answer == {"isAuthorized": False, "context": {}}
+        (record,) = caplog.records
+        told = {**record.__dict__}
+        assert (told["code"], record.getMessage()) == (
+            CODES[case],
+            f"token refused: {CODES[case]}",
+        )
+        assert told["api_request_id"] == ("" if case == "wrong_shape" else REQUEST_ID)
+
+
+def test_one_environment_decides_them_all_and_asks_for_the_key_set_once(
+    start: Callable[[], ModuleType], server: KeySetServer
+) -> None:
+    function = start()
+    assert server.requests == []
+    decisions = {case: ask(function, case)["isAuthorized"] for case in (*EXPECTED, *EXPECTED)}
+    assert decisions == EXPECTED
+    assert server.fetches == 1
+
+
+@pytest.mark.parametrize("shape", [None, [], "event", 7, {}, {"headers": None}, {"headers": []}])
+def test_an_event_of_another_shape_is_refused(
+    shape: object, start: Callable[[], ModuleType]
+) -> None:
+    assert start().handler(shape, Context()) == {"isAuthorized": False, "context": {}}
+
+
+@pytest.mark.parametrize("request_context", [None, [], {"requestId": ["x"]}])
+def test_nor_is_the_request_id_s_place_relied_on(
+    request_context: object, start: Callable[[], ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    shape = {**event("authorizer", "expired"), "requestContext": request_context}
+    assert start().handler(shape, Context())["isAuthorized"] is False
+    assert caplog.records[0].__dict__["api_request_id"] == ""
+
+
+def test_a_token_expires_while_the_function_lives(
+    start: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = start()
+    assert ask(function, "allowed")["isAuthorized"]
+    monkeypatch.setattr(clock, "now", lambda: datetime(2100, 1, 1, 0, 0, 59, tzinfo=UTC))
+    assert ask(function, "allowed")["isAuthorized"]
+    monkeypatch.setattr(clock, "now", lambda: datetime(2100, 1, 1, 0, 1, tzinfo=UTC))
+    assert not ask(function, "allowed")["isAuthorized"]
+
+
+def test_while_the_key_set_is_not_to_be_had_nobody_is_judged(
+    start: Callable[[], ModuleType], server: KeySetServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answer = Answer(status=503)
+    function = start()
+    for case in ("allowed", "unknown_key", "bad_signature"):
+        with pytest.raises(KeySetUnavailableError, match="not to be had"):
+            ask(function, case)
+    assert not ask(function, "wrong_issuer")["isAuthorized"]
+    told = [record.__dict__ for record in caplog.records if record.name == "authorizer"]
+    assert [each["code"] for each in told] == ["key_set_unavailable"] * 3 + ["issuer"]
+    assert {each["api_request_id"] for each in told} == {REQUEST_ID}
+    assert server.fetches == 1
+
+
+def test_a_wrong_setting_stops_the_function_at_its_start(
+    start: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUIRED_ROLES", "")
+    with pytest.raises(SettingsError, match="one must be set, or ALLOW_ANY_CLIENT=true"):
+        start()
+
+
+def test_nothing_of_a_token_is_ever_logged(
+    start: Callable[[], ModuleType],
+    server: KeySetServer,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    function = start()
+    with caplog.at_level(logging.DEBUG):
+        for case in EXPECTED:
+            ask(function, case)
+        server.answer = Answer(status=500)
+        with pytest.raises(KeySetUnavailableError) as error:
+            ask(start(), "allowed")
+    told = [str(record.__dict__) + record.getMessage() for record in caplog.records]
+    shown = "".join([*told, *capfd.readouterr(), repr(error.value)])
+    assert len(told) >= len(CODES)
+    for case in EXPECTED:
+        headers = event("authorizer", case).get("headers", {})
+        for name in ("authorization", "Authorization"):
+            parts = headers.get(name, "").replace(" ", ".").replace(",", ".").split(".")
+            assert not [part for part in parts if len(part) > 6 and part in shown]
+    for claim in ("subject-1", "client-1", "api://other", "Uppercase.Read", "attacker"):
+        assert claim not in shown
+
+
+def test_the_cold_start_imports_no_more_than_it_uses(start: Callable[[], ModuleType]) -> None:
+    start()  # under this environment the same start works
+    program = (
+        "import runpy, sys; runpy.run_path('functions/authorizer/app.py');"
+        "print(*(name.partition('.')[0] for name in sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    heavy = {"jwt", "joserfc", "aws_lambda_powertools", "boto3", "botocore", "requests", "urllib3"}
+    assert heavy.isdisjoint(ran.stdout.split())

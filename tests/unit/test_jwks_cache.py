@@ -1,0 +1,438 @@
+"""Which keys of a stranger's set can be trusted, and when the stranger is asked again."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from machine_identity import jwk, jwks_cache, jws
+from machine_identity.errors import KeySetUnavailableError
+from machine_identity.jwks_cache import Action, Cache, Limits, TrustedKey, decide, parse
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+CURVES: dict[str, tuple[ec.EllipticCurve, str]] = {
+    "P-256": (ec.SECP256R1(), "ES256"),
+    "P-384": (ec.SECP384R1(), "ES384"),
+    "P-521": (ec.SECP521R1(), "ES512"),
+}
+
+
+def octets(number: int, size: int = 0) -> str:
+    content = number.to_bytes(size or (number.bit_length() + 7) // 8)
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def rsa_jwk(**members: Any) -> dict[str, Any]:
+    numbers = PRIVATE.public_key().public_numbers()
+    entry = {"kty": "RSA", "kid": "r1", "n": octets(numbers.n), "e": octets(numbers.e)}
+    return {name: each for name, each in {**entry, **members}.items() if each is not ...}
+
+
+def ec_jwk(crv: str = "P-256", **members: Any) -> dict[str, Any]:
+    curve, _ = CURVES[crv]
+    point = ec.generate_private_key(curve).public_key().public_numbers()
+    size = (curve.key_size + 7) // 8
+    entry = {"kty": "EC", "kid": "e1", "crv": crv}
+    entry |= {"x": octets(point.x, size), "y": octets(point.y, size)}
+    return {name: each for name, each in {**entry, **members}.items() if each is not ...}
+
+
+def trusted(*entries: object) -> dict[str, TrustedKey]:
+    """What remains of these beside a good key, which always remains."""
+    good = {**ec_jwk(), "kid": "good"}
+    keys = parse(json.dumps({"keys": [*entries, good]}).encode())
+    del keys["good"]
+    return keys
+
+
+def pem(key: TrustedKey) -> bytes:
+    return key.public_key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+# Keys
+
+
+def test_an_rsa_key_is_bound_to_rsa_algorithms_and_an_ec_key_to_that_of_its_curve() -> None:
+    keys = trusted(rsa_jwk(), *(ec_jwk(crv, kid=crv) for crv in CURVES))
+    assert {kid: sorted(key.algorithms) for kid, key in keys.items()} == {
+        "r1": ["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
+        **{crv: [algorithm] for crv, (_, algorithm) in CURVES.items()},
+    }
+    assert pem(keys["r1"]) == PRIVATE.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert set().union(*(key.algorithms for key in keys.values())) == set(jws.ALGORITHMS)
+
+
+@pytest.mark.parametrize("algorithm", jwk.ALGORITHMS)
+def test_what_we_publish_ourselves_is_trusted_for_its_one_algorithm(algorithm: str) -> None:
+    curve = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1()}.get(algorithm)
+    key = ec.generate_private_key(curve) if curve else PRIVATE
+    published = jwk.from_public_key(key.public_key(), algorithm)
+    assert trusted(published)[published["kid"]].algorithms == {algorithm}
+
+
+def test_members_that_do_not_matter_are_ignored() -> None:
+    entry = rsa_jwk(x5c=["MII…"], x5t="t", issuer="https://issuer.example", use="sig")
+    assert trusted(entry).keys() == {"r1"}
+
+
+@pytest.mark.parametrize("bits", [1024, 2040, 2047])
+def test_an_rsa_key_below_2048_bits_is_not_trusted(bits: int) -> None:
+    assert trusted(rsa_jwk(n=octets((1 << bits) - 1))) == {}
+
+
+def test_the_largest_rsa_key_has_8192_bits() -> None:
+    assert trusted(rsa_jwk(n=octets((1 << 8192) - 1))).keys() == {"r1"}
+    assert trusted(rsa_jwk(n=octets((1 << 8193) - 1))) == {}
+
+
+def test_an_even_modulus_is_not_trusted() -> None:
+    assert trusted(rsa_jwk(n=octets((1 << 2048) - 2))) == {}
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 17, 65535, 65536, 65538, 2**32 + 1, 2**64 + 1])
+def test_a_small_even_or_huge_exponent_is_not_trusted(exponent: int) -> None:
+    assert trusted(rsa_jwk(e=octets(exponent, 9))) == {}
+
+
+@pytest.mark.parametrize("exponent", [65537, 65539, 2**32 - 1])
+def test_an_odd_exponent_from_65537_is_trusted(exponent: int) -> None:
+    assert trusted(rsa_jwk(e=octets(exponent))).keys() == {"r1"}
+
+
+@pytest.mark.parametrize("crv", CURVES)
+def test_a_point_off_its_curve_is_not_trusted(crv: str) -> None:
+    size = (CURVES[crv][0].key_size + 7) // 8
+    assert trusted(ec_jwk(crv, y=octets(1, size))) == {}
+    assert trusted(ec_jwk(crv, x=octets(0, size), y=octets(0, size))) == {}
+
+
+def test_a_coordinate_has_the_full_length_of_its_field() -> None:
+    entry = ec_jwk()
+    padded = base64.urlsafe_b64encode(b"\0" + base64.urlsafe_b64decode(entry["x"] + "="))
+    assert trusted({**entry, "x": padded.decode().rstrip("=")}) == {}
+    assert trusted({**entry, "crv": "P-384"}) == {}
+
+
+@pytest.mark.parametrize("name", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
+def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> None:
+    assert trusted(rsa_jwk(**{name: "AQAB"}), ec_jwk(**{name: "AQAB"})) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kty": ...},
+        {"kty": "oct"},
+        {"kty": "OKP"},
+        {"kty": "rsa"},
+        {"kty": ["RSA"]},
+        {"kid": ...},
+        {"kid": ""},
+        {"kid": 7},
+        {"kid": "k" * 257},
+        {"use": "enc"},
+        {"use": None},
+        {"use": ["sig"]},
+        {"key_ops": []},
+        {"key_ops": ["sign"]},
+        {"key_ops": ["encrypt", "wrapKey"]},
+        {"key_ops": "verify"},
+        {"key_ops": None},
+        {"key_ops": ["verify", 7]},
+        {"use": "enc", "key_ops": ["verify"]},
+        {"use": "sig", "key_ops": ["sign"]},
+        {"alg": "RSA-OAEP"},
+        {"alg": "HS256"},
+        {"alg": "none"},
+        {"alg": ["RS256"]},
+        {"alg": {"RS256": 1}},
+    ],
+)
+def test_what_is_not_for_signatures_of_a_known_kind_is_not_trusted(change: dict[str, Any]) -> None:
+    assert trusted(rsa_jwk(**change), ec_jwk(**change)) == {}
+
+
+@pytest.mark.parametrize("change", [{}, {"use": "sig"}, {"key_ops": ["verify"]}])
+def test_and_what_is_is(change: dict[str, Any]) -> None:
+    assert trusted(rsa_jwk(**change), ec_jwk(**change)).keys() == {"r1", "e1"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "algorithms"),
+    [
+        (rsa_jwk(alg="PS256"), {"PS256"}),
+        (rsa_jwk(alg="ES256"), None),
+        (ec_jwk(alg="ES256"), {"ES256"}),
+        (ec_jwk(alg="ES384"), None),
+        (ec_jwk(alg="RS256"), None),
+    ],
+)
+def test_an_alg_binds_the_key_to_it_and_must_fit(
+    entry: dict[str, Any], algorithms: set[str] | None
+) -> None:
+    keys = list(trusted(entry).values())
+    assert [set(key.algorithms) for key in keys] == ([algorithms] if algorithms else [])
+
+
+@pytest.mark.parametrize("name", ["n", "e"])
+@pytest.mark.parametrize("value", [..., None, "", 7, ["AQAB"], "AQA*", "AQAB=", "A", "\ud800"])
+def test_an_rsa_member_is_canonical_base64url(name: str, value: object) -> None:
+    assert trusted(rsa_jwk(**{name: value})) == {}
+
+
+@pytest.mark.parametrize("name", ["x", "y", "crv"])
+@pytest.mark.parametrize("value", [..., None, "", 7, ["AQAB"], "secp256k1", "P-256K"])
+def test_an_ec_member_is_what_it_should_be(name: str, value: object) -> None:
+    entry = {**ec_jwk(), name: value}
+    assert trusted({member: each for member, each in entry.items() if each is not ...}) == {}
+
+
+def test_base64url_has_one_spelling_here_too() -> None:
+    entry = ec_jwk()
+    last = entry["x"][-1]  # 43 letters: two spare bits, zero when canonical
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = alphabet[alphabet.index(last) + 1]
+    assert trusted(entry).keys() == {"e1"}
+    assert trusted({**entry, "x": entry["x"][:-1] + other}) == {}
+
+
+def test_a_leading_zero_octet_as_java_writes_it_is_forgiven() -> None:
+    n = PRIVATE.public_key().public_numbers().n
+    assert trusted(rsa_jwk(n=octets(n, 257))).keys() == {"r1"}
+
+
+def test_of_keys_that_share_a_kid_none_is_trusted_and_the_others_are() -> None:
+    assert trusted(rsa_jwk(kid="k"), ec_jwk(kid="k"), rsa_jwk()).keys() == {"r1"}
+    assert trusted(rsa_jwk(), rsa_jwk()) == {}
+
+
+def test_a_double_that_cannot_be_trusted_anyway_does_not_count() -> None:
+    assert trusted(rsa_jwk(), rsa_jwk(use="enc")).keys() == {"r1"}
+
+
+@pytest.mark.parametrize("entry", [None, 7, "key", [], {}, [rsa_jwk()]])
+def test_an_entry_that_is_no_key_does_not_cost_the_good_ones(entry: object) -> None:
+    assert trusted(entry, rsa_jwk()).keys() == {"r1"}
+
+
+# Sets
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"<html>",
+        b'{"keys":',
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"keys":null}',
+        b'{"keys":{}}',
+        b'{"keys":[]}',
+        b"\xff",
+        b'{"keys":' + b"[" * 100_000,
+        b'{"keys":' + b"1" * 5000 + b"}",
+    ],
+)
+def test_what_is_no_key_set_or_an_empty_one_is_unavailable(document: bytes) -> None:
+    with pytest.raises(KeySetUnavailableError):
+        parse(document)
+
+
+def test_a_set_without_a_key_that_can_be_used_is_unavailable() -> None:
+    with pytest.raises(KeySetUnavailableError, match="no key that can be used"):
+        parse(json.dumps({"keys": [rsa_jwk(use="enc"), rsa_jwk(e="Aw")]}).encode())
+
+
+def test_a_set_of_a_hundred_keys_is_read_and_a_larger_one_is_not() -> None:
+    keys = [rsa_jwk(kid=f"k{number}") for number in range(101)]
+    assert len(parse(json.dumps({"keys": keys[:100]}).encode())) == 100
+    with pytest.raises(KeySetUnavailableError, match="more than 100 keys"):
+        parse(json.dumps({"keys": keys}).encode())
+
+
+def test_no_key_is_in_a_repr() -> None:
+    entry = rsa_jwk()
+    keys = parse(json.dumps({"keys": [entry]}).encode())
+    cache = jwks_cache.fetched(keys, NOW, max_age=None, etag='"secret"')
+    shown = repr(cache) + repr(keys)
+    assert "secret" not in shown
+    assert str(PRIVATE.public_key().public_numbers().n) not in shown
+    assert "object at" not in shown
+
+
+# Decisions
+
+LIMITS = Limits()
+KEYS: Mapping[str, TrustedKey] = parse(json.dumps({"keys": [rsa_jwk()]}).encode())
+KEY = KEYS["r1"]
+FULL = jwks_cache.fetched(KEYS, NOW, max_age=None, etag="")
+EMPTY = Cache()
+HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
+
+
+def decided(
+    cache: Cache, after: timedelta = timedelta(), kid: str = "r1", limits: Limits = LIMITS
+) -> tuple[Action, TrustedKey | None]:
+    decision = decide(cache, kid, NOW + after, limits)
+    return decision.action, decision.key
+
+
+def failing(cache: Cache, *after: timedelta) -> Cache:
+    for each in after:
+        cache = jwks_cache.failed(cache, NOW + each)
+    return cache
+
+
+USE, REFRESH, REFUSE, FAIL = Action.USE, Action.REFRESH, Action.REFUSE, Action.FAIL
+
+
+def test_without_a_set_there_is_nothing_but_to_ask() -> None:
+    assert decided(EMPTY) == (REFRESH, None)
+
+
+def test_rule_1_a_known_key_serves_until_its_set_is_due() -> None:
+    assert decided(FULL) == (USE, KEY)
+    assert decided(FULL, HOUR - SECOND) == (USE, KEY)
+    assert decided(FULL, HOUR) == (REFRESH, KEY)
+    assert decided(FULL, DAY - SECOND) == (REFRESH, KEY)
+
+
+def test_rule_1_and_beyond_while_the_issuer_is_down_until_the_hard_age() -> None:
+    down = failing(FULL, HOUR)
+    assert decided(down, HOUR) == (USE, KEY)
+    assert decided(down, HOUR + LIMITS.cooldown - SECOND) == (USE, KEY)
+    assert decided(down, HOUR + LIMITS.cooldown) == (REFRESH, KEY)
+    late = failing(FULL, DAY - SECOND)
+    assert decided(late, DAY - SECOND) == (USE, KEY)
+    assert decided(late, DAY) == (REFRESH, None)
+    assert decided(failing(late, DAY), DAY) == (FAIL, None)
+    assert decided(FULL, DAY) == (REFRESH, None)
+    assert decided(FULL, 300 * DAY) == (REFRESH, None)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "due"),
+    [
+        (timedelta(), timedelta(minutes=5)),
+        (timedelta(seconds=299), timedelta(minutes=5)),
+        (timedelta(seconds=301), timedelta(seconds=301)),
+        (timedelta(minutes=59), timedelta(minutes=59)),
+        (DAY, HOUR),
+        (None, HOUR),
+    ],
+)
+def test_rule_1_the_issuer_s_max_age_counts_within_bounds(
+    max_age: timedelta | None, due: timedelta
+) -> None:
+    cache = jwks_cache.fetched(KEYS, NOW, max_age=max_age, etag="")
+    assert decided(cache, due - SECOND) == (USE, KEY)
+    assert decided(cache, due) == (REFRESH, KEY)
+
+
+def test_rule_1_a_refresh_interval_below_all_bounds_and_the_cooldown_still_counts() -> None:
+    limits = replace(LIMITS, refresh_interval=timedelta(seconds=5))
+    assert decided(FULL, timedelta(seconds=4), limits=limits) == (USE, KEY)
+    assert decided(FULL, timedelta(seconds=5), limits=limits) == (REFRESH, KEY)
+
+
+def test_rule_1_a_hard_age_below_the_cooldown_is_no_reason_to_wait() -> None:
+    limits = replace(LIMITS, max_age=timedelta(seconds=5))
+    assert decided(FULL, timedelta(seconds=4), limits=limits) == (USE, KEY)
+    assert decided(FULL, timedelta(seconds=5), limits=limits) == (REFRESH, None)
+
+
+def test_rule_2_unknown_keys_are_asked_for_once_in_a_cooldown_all_together() -> None:
+    for kid in ("x1", "x2"):
+        assert decided(FULL, kid=kid) == (REFUSE, None)
+        assert decided(FULL, LIMITS.cooldown - SECOND, kid) == (REFUSE, None)
+        assert decided(FULL, LIMITS.cooldown, kid) == (REFRESH, None)
+    again = jwks_cache.fetched(KEYS, NOW + LIMITS.cooldown, max_age=None, etag="")
+    assert decided(again, LIMITS.cooldown, "x3") == (REFUSE, None)
+    assert decided(again, 2 * LIMITS.cooldown - SECOND, "x3") == (REFUSE, None)
+
+
+def test_rule_2_an_unknown_key_does_not_make_a_known_one_wait() -> None:
+    cache = failing(FULL, LIMITS.cooldown)
+    assert decided(cache, LIMITS.cooldown) == (USE, KEY)
+
+
+def test_rule_3_the_pauses_double_up_to_five_minutes() -> None:
+    pauses = []
+    cache, at = FULL, HOUR
+    for _ in range(14):
+        cache = failing(cache, at)
+        pause = next(
+            timedelta(seconds=seconds)
+            for seconds in range(1, 400)
+            if decided(cache, at + timedelta(seconds=seconds))[0] is REFRESH
+        )
+        pauses.append(int(pause.total_seconds()))
+        at += pause
+    assert pauses == [30, 60, 120, 240] + [300] * 10
+
+
+def test_rule_3_without_a_set_to_go_on_with_they_begin_at_a_second() -> None:
+    cache = failing(EMPTY, timedelta())
+    assert decided(cache) == (FAIL, None)
+    assert decided(cache, SECOND - timedelta(milliseconds=1)) == (FAIL, None)
+    assert decided(cache, SECOND) == (REFRESH, None)
+    cache = failing(cache, SECOND)
+    assert decided(cache, 3 * SECOND - timedelta(milliseconds=1)) == (FAIL, None)
+    assert decided(cache, 3 * SECOND) == (REFRESH, None)
+    for _ in range(1000):
+        cache = failing(cache, timedelta())
+    assert decided(cache, timedelta(seconds=299)) == (FAIL, None)
+    assert decided(cache, timedelta(seconds=300)) == (REFRESH, None)
+
+
+def test_rule_3_a_cooldown_beyond_five_minutes_is_the_pause() -> None:
+    limits = replace(LIMITS, cooldown=timedelta(minutes=10))
+    cache = failing(FULL, HOUR, HOUR, HOUR)
+    assert decided(cache, HOUR + timedelta(seconds=599), limits=limits) == (USE, KEY)
+    assert decided(cache, HOUR + timedelta(seconds=600), limits=limits) == (REFRESH, KEY)
+
+
+def test_rule_3_one_success_ends_it() -> None:
+    down = failing(FULL, HOUR, HOUR + 30 * SECOND)
+    up = jwks_cache.fetched(KEYS, NOW + 2 * HOUR, max_age=None, etag="")
+    same = jwks_cache.confirmed(down, NOW + 2 * HOUR, max_age=None)
+    for cache in (up, same):
+        assert decided(cache, 3 * HOUR - SECOND) == (USE, KEY)
+        assert decided(cache, 2 * HOUR, "x") == (REFUSE, None)
+        assert decided(cache, 3 * HOUR) == (REFRESH, KEY)
+
+
+def test_rule_4_an_unknown_key_while_the_issuer_is_down_cannot_be_judged() -> None:
+    down = failing(FULL, HOUR)
+    assert decided(down, HOUR, "x") == (FAIL, None)
+    assert decided(down, HOUR + LIMITS.cooldown, "x") == (REFRESH, None)
+
+
+def test_a_clock_that_went_back_makes_it_time_to_ask() -> None:
+    assert decided(FULL, -jwks_cache.DISORDER) == (USE, KEY)
+    assert decided(FULL, -jwks_cache.DISORDER, "x") == (REFUSE, None)
+    assert decided(FULL, -jwks_cache.DISORDER - SECOND) == (REFRESH, KEY)
+    assert decided(FULL, -jwks_cache.DISORDER - SECOND, "x") == (REFRESH, None)
+    assert decided(FULL, -jwks_cache.STEP_BACK) == (REFRESH, KEY)
+
+
+def test_far_back_the_set_counts_as_too_old_and_no_old_pause_holds() -> None:
+    assert decided(FULL, -jwks_cache.STEP_BACK - SECOND) == (REFRESH, None)
+    down = failing(FULL, HOUR)
+    assert decided(down, -DAY) == (REFRESH, None)
+    still = jwks_cache.failed(down, NOW - DAY)
+    assert decided(still, -DAY) == (FAIL, None)
