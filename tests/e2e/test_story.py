@@ -197,6 +197,7 @@ def test_a_rotation_that_does_not_wait_is_refused_so_the_server_is_a_real_judge(
     own_world.token()
     for _ in range(2):  # the standby key was public when the server read the set; the next is new
         own_world.rotation("rotate", unsafe=True)
+        own_world.stack.advance(timedelta(minutes=16))
     own_world.stack.advance(timedelta(hours=2))  # the token expires, the server's copy does not
     answer = own_world.client.invoke("TokenFunction", {})
     assert answer["error"] == "invalid_client"

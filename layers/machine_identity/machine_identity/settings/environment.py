@@ -3,6 +3,7 @@
 An empty variable counts as absent: CloudFormation has no other way to leave one out.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -10,6 +11,11 @@ from urllib.parse import urlsplit
 from machine_identity.errors import SettingsError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_URL = re.compile(r"[!-~]+")
+"""RFC 3986 section 2: printable ASCII; urlsplit drops line breaks without a word."""
 
 
 class Environment:
@@ -23,6 +29,13 @@ class Environment:
         value = self._variables.get(name, "").strip() or default
         if value is None:
             raise SettingsError(f"{name} is not set, and it is required")
+        return value
+
+    def identity(self) -> str:
+        """Return the name of the identity, which is the folder of its documents in the buckets."""
+        value = self.text("IDENTITY", "default")
+        if not _IDENTITY.fullmatch(value):
+            raise SettingsError("IDENTITY must be at most 64 letters, digits, '.', '_' and '-'")
         return value
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
@@ -43,7 +56,7 @@ class Environment:
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return a whole number within bounds, both included."""
         value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
+        if not _NUMBER.fullmatch(value) or not least <= int(value) <= most:
             raise SettingsError(f"{name} must be a whole number from {least} to {most}")
         return int(value)
 
@@ -64,6 +77,7 @@ def checked_url(name: str, value: str) -> str:
     except ValueError:
         raise SettingsError(f"{name} is not a URL") from None
     secure = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
-    if not (secure and host) or parts.query or parts.fragment or "@" in parts.netloc:
+    written = _URL.fullmatch(value) and not set(value) & set("?#\\")
+    if not (secure and host and written) or "@" in parts.netloc:
         raise SettingsError(f"{name} must be an https URL without query, fragment or user")
     return value

@@ -49,11 +49,8 @@ class TokenSettings:
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
         """Read the variables. Raises SettingsError."""
         environment = Environment(variables)
-        identity = environment.text("IDENTITY", "default")
-        if not _NAME.fullmatch(identity):
-            raise SettingsError("IDENTITY must be at most 64 letters, digits, '.', '_' and '-'")
         return cls(
-            identity=identity,
+            identity=environment.identity(),
             state_bucket=environment.text("STATE_BUCKET"),
             default=_default(environment),
         )

@@ -1,0 +1,65 @@
+"""Step 0 and everything after it: keys come, are published, sign, retire and go, by themselves.
+
+Takes the scheduler's ``{"command": "tick"}`` and the operator's commands (see ``commands``), and
+answers JSON; what is expected to go wrong is an answer, never a traceback. Each step is one log
+record, written when the step is done.
+"""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from machine_identity import clock, commands, transport
+from machine_identity.aws.clients import client
+from machine_identity.aws.kms_keys import KmsKeys, Owner
+from machine_identity.aws.s3 import Bucket
+from machine_identity.keyring import Keyring
+from machine_identity.probe import Probe
+from machine_identity.rotation import Rotation, World
+from machine_identity.settings.rotation import RotationSettings
+from machine_identity.steps import Step, Wait
+
+logger = Logger(service="rotation")
+metrics = Metrics(namespace="MachineIdentity", service="rotation")
+
+
+def report(step: Step, keyring: Keyring) -> None:
+    """Log a step and count it; a wait ends a run, and tells how many keys live then."""
+    logger.info("step", extra={**commands.record(step), "revision_after": keyring.revision})
+    if isinstance(step, Wait):
+        live = sum(key.deletion_at is None for key in keyring.keys)
+        metrics.add_metric(name="KeysLive", unit=MetricUnit.Count, value=live)
+    else:
+        metrics.add_metric(name="StepsTaken", unit=MetricUnit.Count, value=1)
+
+
+settings = RotationSettings.from_environment(os.environ)
+# A call to KMS that was sent twice unseen would make two keys.
+kms, tagging, s3 = client("kms", attempts=1), client("resourcegroupstaggingapi"), client("s3")
+world = World(
+    keys=KmsKeys(kms, tagging, Owner(stack=settings.stack, identity=settings.identity)),
+    state=Bucket(s3, settings.state_bucket),
+    published=Bucket(s3, settings.published_bucket),
+    probe=Probe(settings.public_url, transport.send, clock.now),
+    clock=clock.now,
+    unique=clock.unique,
+    report=report,
+)
+rotation = Rotation(
+    identity=settings.identity, issuer=settings.public_url, policy=settings.policy, world=world
+)
+
+
+@logger.inject_lambda_context(log_event=False)
+@metrics.log_metrics
+def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
+    """Answer with what was asked for, or with ``error`` and ``error_description``."""
+    metrics.add_dimension(name="identity", value=settings.identity)
+    answer = commands.answer(rotation, event)
+    failed = "error" in answer
+    if failed:
+        logger.warning("command failed", extra=answer)
+    metrics.add_metric(name="CommandsFailed", unit=MetricUnit.Count, value=int(failed))
+    return answer

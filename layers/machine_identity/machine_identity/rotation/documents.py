@@ -1,0 +1,129 @@
+"""The documents of one identity in their two stores: the keyring, and what is published of it.
+
+Both are replaced only as they were read (rule 6). The published documents are read before the
+keyring, so that what a concurrent run publishes in between is never newer than the keyring; a key
+set whose revision is higher all the same proves that the keyring was lost or rolled back.
+
+Nothing is decided here, except that such a keyring must not be acted on.
+"""
+
+from dataclasses import dataclass
+
+from machine_identity import keyring as keyrings
+from machine_identity import publication, transitions
+from machine_identity.aws.s3 import Document
+from machine_identity.evidence import Standing
+from machine_identity.keyring import Keyring, KeyringError
+from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, Documents
+from machine_identity.rotation.world import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The keyring as it stands in the store, and the tag to replace it by; None if none stands."""
+
+    keyring: Keyring
+    tag: str | None
+
+
+class KeyringDocument:
+    """The keyring of one identity, in the private store."""
+
+    def __init__(self, store: Store, *, identity: str, issuer: str) -> None:
+        self._store = store
+        self._key = f"{identity}/keyring.json"
+        self._empty = Keyring(identity=identity, issuer=issuer)
+
+    def read(self) -> Held:
+        """Return the keyring, an empty one before the first. Raises AwsError, KeyringError."""
+        document = self._store.read(self._key)
+        if document is None:
+            return Held(keyring=self._empty, tag=None)
+        return Held(keyring=keyrings.parse(document.body), tag=document.tag)
+
+    def read_to_act(self, standing: Standing) -> Held:
+        """Return the keyring if it may be acted on, given what was published before it was read.
+
+        Raises AwsError, and KeyringError for the keyring of somebody else or of a time gone by.
+        """
+        held = self.read()
+        keyring, own = held.keyring, self._empty
+        if (keyring.identity, keyring.issuer) != (own.identity, own.issuer):
+            raise KeyringError(
+                f"the keyring is that of {keyring.identity} at {keyring.issuer}, not that of "
+                f"{own.identity} at {own.issuer}"
+            )
+        published = publication.standing_revision(standing)
+        if published > keyring.published_revision:
+            raise KeyringError(
+                f"the published set has revision {published}, the keyring knows only "
+                f"{keyring.published_revision}: the keyring was lost or rolled back"
+            )
+        return held
+
+    def was_ever_there(self) -> bool:
+        """Return whether any version of the keyring ever stood in the store. Raises AwsError."""
+        return self._store.has_history(self._key)
+
+    def save(self, held: Held, after: Keyring) -> Held:
+        """Write what is to follow ``held``, with the next revision; nothing if nothing changed.
+
+        Raises ConflictError, AwsError.
+        """
+        if after == held.keyring:
+            return held
+        revised = transitions.revised(held.keyring, after)
+        tag = self._store.write(self._key, keyrings.serialise(revised), expected=held.tag)
+        return Held(keyring=revised, tag=tag)
+
+
+class PublishedDocuments:
+    """The key set and the discovery document of one identity, in the store that all may read."""
+
+    def __init__(self, store: Store, *, identity: str) -> None:
+        self._store = store
+        self._jwks = publication.object_key(identity, JWKS_PATH)
+        self._configuration = publication.object_key(identity, CONFIGURATION_PATH)
+
+    def read(self) -> Standing:
+        """Return both as they stand, with the Cache-Control that they share. Raises AwsError."""
+        jwks, configuration = self._store.read(self._jwks), self._store.read(self._configuration)
+        return Standing(
+            jwks=None if jwks is None else jwks.body,
+            configuration=None if configuration is None else configuration.body,
+            cache_control=_shared_caching(jwks, configuration),
+            jwks_tag=None if jwks is None else jwks.tag,
+            configuration_tag=None if configuration is None else configuration.tag,
+        )
+
+    def write(self, wanted: Documents, over: Standing) -> Standing:
+        """Write both over those that were read, the key set first. Raises ConflictError, AwsError.
+
+        A run that dies in between leaves a discovery document that is older than the key set, and
+        that harms nobody: it never leads to a set that is not there (the other order would, the
+        first time), it lists the algorithm of every key that may sign, since no key is promoted
+        before both stand, and that of a key withdrawn a little longer than it has to.
+        """
+        caching = wanted.cache_control
+        jwks_tag = self._store.write(
+            self._jwks, wanted.jwks, expected=over.jwks_tag, cache_control=caching
+        )
+        configuration_tag = self._store.write(
+            self._configuration,
+            wanted.configuration,
+            expected=over.configuration_tag,
+            cache_control=caching,
+        )
+        return Standing(
+            jwks=wanted.jwks,
+            configuration=wanted.configuration,
+            cache_control=caching,
+            jwks_tag=jwks_tag,
+            configuration_tag=configuration_tag,
+        )
+
+
+def _shared_caching(jwks: Document | None, configuration: Document | None) -> str | None:
+    if jwks is None or configuration is None or jwks.cache_control != configuration.cache_control:
+        return None
+    return jwks.cache_control

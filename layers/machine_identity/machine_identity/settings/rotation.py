@@ -1,0 +1,78 @@
+"""What the rotation function is told, and the timing contract that follows from it.
+
+An operator chooses a provider, an algorithm and how long a key signs; every wait is derived from
+these (see ``Policy``). What cannot be safe stops the function at its start, in one sentence with
+the numbers in it; the signer, which reads none of this, goes on.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Self
+
+from machine_identity.errors import SettingsError
+from machine_identity.jwk import ALGORITHMS
+from machine_identity.policy import Policy
+from machine_identity.providers import DEFAULT, NAMES, PROVIDERS
+from machine_identity.settings.environment import Environment
+
+_STACK: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
+"""As CloudFormation names a stack, which is also a valid value of a tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationSettings:
+    """The environment of the rotation function."""
+
+    identity: str
+    stack: str
+    state_bucket: str
+    published_bucket: str
+    public_url: str
+    """Our issuer: the documents' paths are appended to it."""
+    policy: Policy
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> Self:
+        """Read the variables. Raises SettingsError, and PolicyError for an unsafe combination."""
+        environment = Environment(variables)
+        stack = environment.text("STACK_NAME")
+        if not _STACK.fullmatch(stack):
+            raise SettingsError("STACK_NAME must be at most 128 letters, digits and '-'")
+        return cls(
+            identity=environment.identity(),
+            stack=stack,
+            state_bucket=environment.text("STATE_BUCKET"),
+            published_bucket=environment.text("PUBLISHED_BUCKET"),
+            public_url=_public_url(environment),
+            policy=_policy(environment),
+        )
+
+
+def _public_url(environment: Environment) -> str:
+    url = environment.url("PUBLIC_URL")
+    if url.endswith("/"):
+        raise SettingsError(
+            "PUBLIC_URL must not end with a slash: paths that begin with one are appended to it, "
+            "and an issuer is compared character by character"
+        )
+    return url
+
+
+def _policy(environment: Environment) -> Policy:
+    provider = PROVIDERS[environment.choice("PROVIDER", NAMES, DEFAULT)]
+    algorithm = environment.choice("SIGNING_ALGORITHM", ALGORITHMS, "RS256")
+    if algorithm not in provider.algorithms:
+        taken = ", ".join(provider.algorithms)
+        raise SettingsError(
+            f"SIGNING_ALGORITHM must be one that the PROVIDER {provider.name} takes: {taken}"
+        )
+    days = environment.number("ROTATION_INTERVAL_DAYS", 30, least=1, most=365)
+    return Policy(
+        algorithm=algorithm,
+        rotation_interval=timedelta(days=days),
+        key_set_cache=provider.key_set_cache,
+        provider_leeway=provider.leeway,
+        assertion_lifetime=provider.assertion_lifetime,
+    )

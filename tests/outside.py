@@ -1,0 +1,195 @@
+"""The outside of a rotation, simulated: what it may rely on, and what may go wrong there.
+
+Two stores with compare-and-swap (their tags recur with the content, as S3's do), a key service
+with tags, states and an index that may lag, and a public URL with or without a CDN. Real keys.
+``tests/contracts`` holds the store and the key service to the same claims as the real ones.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from machine_identity import jwk, publication
+from machine_identity.aws import AwsError
+from machine_identity.aws.s3 import Document
+from machine_identity.errors import ConflictError, TransportError
+from machine_identity.jwk import PublicJwk
+from machine_identity.transport import Response
+
+NOTHING = timedelta()
+CDN_MAX_AGE = timedelta(minutes=5)
+
+type Meddler = Callable[[Literal["before", "after"], str], None]
+"""Called round every call to the outside; may raise, move the clock, or let somebody else act."""
+
+
+@dataclass(slots=True, kw_only=True)
+class KmsKey:
+    """A key as the key service knows it."""
+
+    private: ec.EllipticCurvePrivateKey
+    intent: str
+    created_at: datetime
+    enabled: bool = True
+    deletion_at: datetime | None = None
+
+
+class Store:
+    """Documents with compare-and-swap, as ``aws.s3.Bucket`` promises them."""
+
+    def __init__(self, name: str, called: Meddler) -> None:
+        self._name = name
+        self._called = called
+        self.documents: dict[str, Document] = {}
+        self._ever: set[str] = set()
+
+    def read(self, key: str) -> Document | None:
+        self._called("before", f"{self._name}.read")
+        document = self.documents.get(key)
+        self._called("after", f"{self._name}.read")
+        return document
+
+    def has_history(self, key: str) -> bool:
+        self._called("before", f"{self._name}.has_history")
+        return key in self._ever
+
+    def write(
+        self, key: str, body: bytes, *, expected: str | None, cache_control: str | None = None
+    ) -> str:
+        self._called("before", f"{self._name}.write")
+        standing = self.documents.get(key)
+        if (standing and standing.tag) != expected:
+            wanted = (body, cache_control)
+            if standing is None or (standing.body, standing.cache_control) != wanted:
+                raise ConflictError(f"{key} was written by somebody else at the same time")
+            return standing.tag
+        tag = hashlib.sha256(body).hexdigest()
+        self.documents[key] = Document(body=body, tag=tag, cache_control=cache_control)
+        self._ever.add(key)
+        self._called("after", f"{self._name}.write")
+        return tag
+
+    def delete(self, key: str) -> None:
+        """Delete a document, as an operator might."""
+        del self.documents[key]
+
+
+class KeyService:
+    """Keys with tags and states, as KMS has them; stricter than moto."""
+
+    def __init__(self, clock: Callable[[], datetime], called: Meddler) -> None:
+        self._clock = clock
+        self._called = called
+        self._numbers = count()
+        self.keys: dict[str, KmsKey] = {}
+        self.index_lag = NOTHING
+        self.tags_count_after = NOTHING
+
+    def create(self, algorithm: str, intent: str) -> str:
+        self._called("before", "kms:CreateKey")
+        assert algorithm == "ES256", "the only kind of key in this world, because it is fast made"
+        arn = f"arn:aws:kms:eu-central-1:123456789012:key/{next(self._numbers)}"
+        private = ec.generate_private_key(ec.SECP256R1())
+        self.keys[arn] = KmsKey(private=private, intent=intent, created_at=self._clock())
+        self._called("after", "kms:CreateKey")
+        return arn
+
+    def public_key(self, arn: str, algorithm: str) -> PublicJwk:
+        self._called("before", "kms:GetPublicKey")
+        self._authorized(arn, "kms:GetPublicKey")
+        key = self.keys[arn]
+        if not self.exists(arn):
+            raise AwsError("kms:GetPublicKey", "NotFoundException")
+        if key.deletion_at is not None:
+            raise AwsError("kms:GetPublicKey", "KMSInvalidStateException")
+        if not key.enabled:
+            raise AwsError("kms:GetPublicKey", "DisabledException")
+        return jwk.from_public_key(key.private.public_key(), algorithm)
+
+    def find(self, intent: str) -> str | None:
+        self._called("before", "tag:GetResources")
+        return next((arn for arn in self._shown() if self.keys[arn].intent == intent), None)
+
+    def any(self) -> bool:
+        self._called("before", "tag:GetResources")
+        return bool(self._shown())
+
+    def disable(self, arn: str) -> None:
+        self._called("before", "kms:DisableKey")
+        self._authorized(arn, "kms:DisableKey")
+        self.keys[arn].enabled = False
+        self._called("after", "kms:DisableKey")
+
+    def schedule_deletion(self, arn: str, window: timedelta) -> None:
+        self._called("before", "kms:ScheduleKeyDeletion")
+        self._authorized(arn, "kms:ScheduleKeyDeletion")
+        key = self.keys[arn]
+        key.deletion_at = key.deletion_at or self._clock() + window
+        self._called("after", "kms:ScheduleKeyDeletion")
+
+    def exists(self, arn: str) -> bool:
+        """Whether the key is not deleted yet."""
+        deletion_at = self.keys[arn].deletion_at
+        return deletion_at is None or self._clock() < deletion_at
+
+    def _shown(self) -> list[str]:
+        now = self._clock()
+        shown = [arn for arn, key in self.keys.items() if now >= key.created_at + self.index_lag]
+        return [arn for arn in shown if self.exists(arn)]
+
+    def _authorized(self, arn: str, operation: str) -> None:
+        if self._clock() < self.keys[arn].created_at + self.tags_count_after:
+            raise AwsError(operation, "AccessDeniedException")
+
+
+@dataclass(slots=True, kw_only=True)
+class PublicUrl:
+    """What a stranger is served: the documents in the bucket, or a CDN's copy within max-age."""
+
+    store: Store
+    clock: Callable[[], datetime]
+    issuer: str
+    has_cdn: bool = False
+    failure: int | TransportError | None = None
+    """A status that is answered, or an error that is raised, instead of the documents."""
+    max_age: timedelta | None = None
+    """What the CDN says instead of the documents' own max-age."""
+    _copies: dict[str, tuple[datetime, Document]] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout: timedelta,
+    ) -> Response:
+        assert (method, body, timeout > NOTHING) == ("GET", None, True)
+        assert "authorization" not in {name.lower() for name in headers}, "a stranger has none"
+        if isinstance(self.failure, TransportError):
+            raise self.failure
+        document = self.document(url.removeprefix(self.issuer))
+        if self.failure is not None or document is None:
+            return Response(status=self.failure or 503, headers={}, body=b'{"error": "none"}')
+        caching = document.cache_control or ""
+        if self.max_age is not None:
+            caching = f"public, max-age={int(self.max_age.total_seconds())}"
+        return Response(status=200, headers={"cache-control": caching}, body=document.body)
+
+    def document(self, path: str) -> Document | None:
+        """Return the document as it is served at this instant."""
+        now = self.clock()
+        standing = self.store.documents.get(publication.object_key("default", path))
+        if not self.has_cdn or standing is None:
+            return standing
+        fetched_at, copy = self._copies.get(path, (None, standing))
+        if fetched_at is None or now >= fetched_at + CDN_MAX_AGE:
+            self._copies[path] = now, standing
+            return standing
+        return copy
