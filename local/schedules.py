@@ -2,8 +2,9 @@
 
 A ``rate()`` schedule starts at once. When the clock is moved, each due instant in between is gone
 to in its order and the function is invoked there, so that nothing is skipped over. A function may
-say in its answer (``wait.until``) that nothing can be due before an instant; invocations before
-it would find that again, and are left out: that is what makes a month take seconds.
+say in its answer (``wait.until``) that nothing can be due before an instant; in the same move,
+invocations before it would find that again, and are left out: so a month takes seconds. The next
+move asks anew, since an operator may have had a word in between.
 """
 
 import threading
@@ -21,6 +22,7 @@ from local.template import Schedule
 class _Due:
     schedule: Schedule
     at: datetime
+    idle_until: datetime
 
 
 class Schedules:
@@ -34,7 +36,8 @@ class Schedules:
     ) -> None:
         self._functions = functions
         self._clock = clock
-        self._due = [_Due(each, clock.now()) for each in schedules]
+        now = clock.now()
+        self._due = [_Due(each, now, now) for each in schedules]
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._in_real_time)
@@ -54,9 +57,13 @@ class Schedules:
         """Move the clock forward, run what falls due on the way, and return the new present."""
         with self._lock:
             until = self._clock.now() + by
+            for each in self._due:
+                each.idle_until = each.at
             while (due := self._next()) is not None and due.at <= until:
-                self._clock.move_to(due.at)
-                self._run(due)
+                if due.at >= due.idle_until:
+                    self._clock.move_to(due.at)
+                    due.idle_until = self._run(due.schedule) or due.at
+                due.at += due.schedule.every
             self._clock.move_to(until)
             return self._clock.now()
 
@@ -69,15 +76,13 @@ class Schedules:
     def _next(self) -> _Due | None:
         return min(self._due, key=lambda due: due.at, default=None)
 
-    def _run(self, due: _Due) -> None:
+    def _run(self, schedule: Schedule) -> datetime | None:
+        """Invoke the function, and return before when it has nothing to do."""
         try:
-            answer = self._functions[due.schedule.function].invoke(due.schedule.event)
+            answer = self._functions[schedule.function].invoke(schedule.event)
         except FunctionError:
-            answer = None  # in the function's log; the schedule goes on
-        due.at += due.schedule.every
-        until = _waits_until(answer)
-        while until is not None and due.at < until:
-            due.at += due.schedule.every
+            return None  # in the function's log; the schedule goes on
+        return _waits_until(answer)
 
 
 def _waits_until(answer: Any) -> datetime | None:  # noqa: ANN401 - whatever a function answers

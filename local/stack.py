@@ -42,7 +42,9 @@ class Stack:
     """``with Stack() as stack``; parameters of the template may be given by name."""
 
     def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+        """Raise TemplateError for a parameter that the template does not take."""
         self._given = dict(parameters or {})
+        load(self._given)
         self._open = ExitStack()
         self.clock = MovableClock()
         self.watchers = Watchers()

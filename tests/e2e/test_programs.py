@@ -51,7 +51,7 @@ def test_the_demo_tells_every_step_and_not_one_call_fails() -> None:
     told = start("demo")
     out, err = told.communicate(timeout=240)
     assert told.returncode == 0, out + err
-    steps = re.findall(r"^ +(\d+)(?:-(\d+))? ", out, re.MULTILINE)
+    steps = re.findall(r"^ {0,4}(\d+)(?:-(\d+))?  ", out, re.MULTILINE)
     numbers = [n for one, other in steps for n in range(int(one), int(other or one) + 1)]
     assert numbers == list(range(14))
     assert "HELLO WORLD" in out

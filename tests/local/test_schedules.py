@@ -92,6 +92,21 @@ def test_what_can_find_nothing_new_is_left_out_up_to_the_first_instant_that_can(
         assert [each for each, _ in at.calls()] == [timedelta(), timedelta(days=29, minutes=30)]
 
 
+def test_a_next_move_asks_anew_since_somebody_may_have_had_a_word(tmp_path: Path) -> None:
+    with world(tmp_path, (QUARTER, "tick")) as at:
+        until = at.start + timedelta(days=29)
+        (at.folder / "answer").write_text(json.dumps({"wait": {"until": until.isoformat()}}))
+        at.schedules.advance(timedelta())
+        at.schedules.advance(timedelta(days=1))
+        at.schedules.advance(timedelta(days=1))
+        one_day = timedelta(days=1)
+        assert [each for each, _ in at.calls()] == [
+            timedelta(),
+            QUARTER,
+            one_day + QUARTER,
+        ]
+
+
 def test_a_function_that_fails_or_waits_for_the_past_is_run_again_when_due(
     tmp_path: Path,
 ) -> None:
