@@ -2,7 +2,8 @@
 
 What comes back is an observation or the absence of one, never an error: a tick that cannot see
 its own set goes on and waits (rule 1). A discovery document that leads elsewhere is an absence of
-every key, because a server that starts from the issuer would not find them.
+every key, because a server that starts from the issuer would not find them, and for as long as
+caches may hold it they find the keys no sooner: of the two documents the longer max-age counts.
 """
 
 import json
@@ -17,7 +18,9 @@ from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
 from machine_identity.transport import Transport
 
 _TIMEOUT: Final = timedelta(seconds=5)
-_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=$|[\s,])", re.IGNORECASE)
+_MAX_AGE: Final = re.compile(r'(?:^|[\s,])(?:max-age|s-maxage)="?([0-9]+)', re.IGNORECASE)
+_LONGEST: Final = 2**31
+"""What a cache takes for a max-age that it cannot represent (RFC 9111 section 1.2.2)."""
 _OK: Final = 200
 
 
@@ -36,12 +39,12 @@ class Probe:
     def __call__(self) -> Observation:
         """Fetch both documents; the observation bears the time after the last answer."""
         try:
-            configuration, _ = self._fetch(CONFIGURATION_PATH)
+            configuration, leads_for = self._fetch(CONFIGURATION_PATH)
             jwks, max_age = self._fetch(JWKS_PATH)
             kids = _kids(jwks) if self._leads_here(configuration) else frozenset[str]()
         except (TransportError, _NothingSeenError) as reason:
             return Unseen(at=self._clock(), why=str(reason))
-        return Seen(at=self._clock(), kids=kids, max_age=max_age)
+        return Seen(at=self._clock(), kids=kids, max_age=max(leads_for, max_age))
 
     def _fetch(self, path: str) -> tuple[dict[str, Any], timedelta]:
         headers = {"Accept": "application/json"}
@@ -50,7 +53,7 @@ class Probe:
             raise _NothingSeenError(f"{path} is answered with {answer.status}")
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise _NothingSeenError(f"{path} is not a JSON object")
@@ -72,6 +75,10 @@ def _kids(jwks: dict[str, Any]) -> frozenset[str]:
 
 
 def _max_age(cache_control: str) -> timedelta:
-    """Return the max-age that was served (RFC 9111 section 5.2.2.1); absent means none."""
-    found = _MAX_AGE.search(cache_control)
-    return timedelta(seconds=int(found[1]) if found else 0)
+    """Return the longest that a cache may keep the answer (RFC 9111 section 5.2.2), or zero.
+
+    Whatever is ambiguous is read the long way, since a wait rests on it: of several the longest,
+    quotes or not, and a number of any length.
+    """
+    found = [int(digits.lstrip("0")[:11] or 0) for digits in _MAX_AGE.findall(cache_control)]
+    return timedelta(seconds=min(max(found, default=0), _LONGEST))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 import boto3
@@ -16,23 +17,33 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ATTEMPTS: Final = 3
+_PATIENCE: Final = timedelta(seconds=5)
 
 
-@overload
-def client(service: Literal["kms"], *, attempts: int = ...) -> "KMSClient": ...
-@overload
-def client(service: Literal["s3"], *, attempts: int = ...) -> "S3Client": ...
 @overload
 def client(
-    service: Literal["resourcegroupstaggingapi"], *, attempts: int = ...
+    service: Literal["kms"], *, attempts: int = ..., patience: timedelta = ...
+) -> "KMSClient": ...
+@overload
+def client(
+    service: Literal["s3"], *, attempts: int = ..., patience: timedelta = ...
+) -> "S3Client": ...
+@overload
+def client(
+    service: Literal["resourcegroupstaggingapi"],
+    *,
+    attempts: int = ...,
+    patience: timedelta = ...,
 ) -> "ResourceGroupsTaggingAPIClient": ...
-def client(service: str, *, attempts: int = _ATTEMPTS) -> object:
+def client(service: str, *, attempts: int = _ATTEMPTS, patience: timedelta = _PATIENCE) -> object:
     """Return a client for ``service``; endpoint, region and credentials from the environment.
 
-    ``attempts`` counts the first one in: 1 for a call that must not be sent twice unseen.
+    ``attempts`` counts the first one in: 1 for a call that must not be sent twice unseen. In each
+    a silent server is waited for as long as ``patience``, and for a connection two seconds.
     """
     retries = {"mode": "standard", "total_max_attempts": attempts}
-    config = Config(connect_timeout=2, read_timeout=5, retries=retries)  # type: ignore[arg-type]
+    read_timeout = patience.total_seconds()
+    config = Config(connect_timeout=2, read_timeout=read_timeout, retries=retries)  # type: ignore[arg-type]
     return boto3.client(service, config=config)  # type: ignore[call-overload]
 
 

@@ -98,6 +98,7 @@ class Bucket:
                     raise
                 break
         standing = self.read(key)
-        if standing is not None and standing.body == body:
+        wanted = (body, request.get("CacheControl"))
+        if standing is not None and (standing.body, standing.cache_control) == wanted:
             return standing.tag
         raise ConflictError(f"{key} was written by somebody else at the same time")
