@@ -8,12 +8,13 @@ you keep; data transfer is cents.
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from bench import timings
 from machine_identity.forecast import forecast
 from machine_identity.keyring import Keyring
-from machine_identity.policy import Policy
 from machine_identity.providers import PROVIDERS
 from machine_identity.steps import CreateKey, ScheduleDeletion
 
@@ -40,13 +41,7 @@ SECONDS_A_CALL: Final = 0.1
 
 def keys(provider: str, rotation_interval: timedelta) -> float:
     """Return how many keys KMS charges for on average, over the first five years."""
-    entry = PROVIDERS[provider]
-    policy = Policy(
-        rotation_interval=rotation_interval,
-        key_set_cache=entry.key_set_cache,
-        provider_leeway=entry.leeway,
-        assertion_lifetime=entry.assertion_lifetime,
-    )
+    policy = replace(timings.policy(PROVIDERS[provider]), rotation_interval=rotation_interval)
     start = datetime(2027, 1, 1, tzinfo=UTC)
     end = start + timedelta(days=365 * YEARS)
     empty = Keyring(identity="default", issuer="https://identity.example", genesis=True)
@@ -75,8 +70,10 @@ def rows() -> dict[str, float]:
     million = 1_000_000
     return {
         "keys, a month, rfc10070, 30 days": keys("rfc10070", timedelta(days=30)) * KEY_MONTH,
-        "keys, a month, entra-federated, 30 days": keys("entra-federated", timedelta(days=30)),
-        "keys, a month, entra-federated, 7 days": keys("entra-federated", timedelta(days=7)),
+        "keys, a month, entra-federated, 30 days": keys("entra-federated", timedelta(days=30))
+        * KEY_MONTH,
+        "keys, a month, entra-federated, 7 days": keys("entra-federated", timedelta(days=7))
+        * KEY_MONTH,
         "ticks, a month": ticks(),
         "1 million access tokens, RS256": million * (SIGN_RSA_2048 + call()),
         "1 million access tokens, ES256": million * (SIGN_OTHER + call()),
@@ -85,9 +82,11 @@ def rows() -> dict[str, float]:
     }
 
 
+def table() -> str:
+    """Return the bill as Markdown."""
+    lines = [f"| {name} | ${dollars:.2f} |" for name, dollars in rows().items()]
+    return "\n".join(["| what | US dollars |", "|---|---|", *lines])
+
+
 if __name__ == "__main__":
-    if "--json" in sys.argv[1:]:
-        print(json.dumps(rows()))
-    else:
-        for name, dollars in rows().items():
-            print(f"{name:<44} ${dollars:>6.2f}")
+    print(json.dumps(rows()) if "--json" in sys.argv[1:] else table())

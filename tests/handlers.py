@@ -1,4 +1,4 @@
-"""Loads a function's app.py as Lambda does at a cold start: a new module, the environment read anew."""
+"""Loads a function's app.py as Lambda does at a cold start: anew, and with it the environment."""
 
 import importlib.util
 import json
@@ -21,8 +21,8 @@ def cold_start(name: str) -> ModuleType:
     return module
 
 
-def event(function: str, case: str) -> Any:  # noqa: ANN401 - an event is any JSON
-    """Return ``events/<function>/<case>.json``, the file that ``sam local invoke -e`` takes too."""
+def event(function: str, case: str) -> Any:
+    """Return ``events/<function>/<case>.json``, which ``sam local invoke -e`` takes too."""
     return json.loads((ROOT / "events" / function / f"{case}.json").read_text())
 
 

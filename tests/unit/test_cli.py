@@ -26,7 +26,7 @@ from tests.token_endpoint import HTML, Answer, TokenEndpoint
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def pem(key: Any) -> bytes:  # noqa: ANN401 - any private key
+def pem(key: Any) -> bytes:
     content: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return content
 
@@ -280,4 +280,4 @@ def test_an_api_that_echoes_the_token_does_not_get_it_printed(world: World) -> N
 
 def test_a_laptop_needs_no_boto3() -> None:
     program = "import sys, machine_identity.cli; sys.exit('boto3' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

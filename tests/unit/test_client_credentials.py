@@ -30,12 +30,12 @@ JWT = (
 )
 
 
-def processed(members: Any, status: int = 200, scope: str = "read") -> AccessToken:  # noqa: ANN401
+def processed(members: Any, status: int = 200, scope: str = "read") -> AccessToken:
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     return process_response(status, body, requested_scope=scope, now=NOW)
 
 
-def refusal(members: Any, status: int = 200, scope: str = "read") -> TokenRequestError:  # noqa: ANN401
+def refusal(members: Any, status: int = 200, scope: str = "read") -> TokenRequestError:
     with pytest.raises(TokenRequestError) as refused:
         processed(members, status, scope)
     return refused.value

@@ -161,7 +161,7 @@ class World:
         self.bucket = BreakableBucket(s3, "state")
         self.clients = Clients(read(), self.bucket)
 
-    def store(self, document: Any) -> None:  # noqa: ANN401 - any JSON
+    def store(self, document: Any) -> None:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         standing = self.bucket.read("default/clients.json")
         self.bucket.write(
@@ -233,7 +233,7 @@ def test_when_s3_fails_a_named_client_is_temporarily_unavailable(world: World) -
 
 
 @pytest.mark.parametrize("document", [b"", b"{", b"[" * 100_000, [], "billing", 7])
-def test_a_document_that_is_no_object_is_a_misconfiguration(world: World, document: Any) -> None:  # noqa: ANN401
+def test_a_document_that_is_no_object_is_a_misconfiguration(world: World, document: Any) -> None:
     world.store(document)
     error = world.refused("billing")
     assert (error.code, error.description) == (

@@ -1,1 +1,1 @@
-"""What the environment says, read once at cold start; a module a function, so none pays for another."""
+"""What the environment says, read once at cold start; a module a function, each of its own."""

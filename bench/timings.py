@@ -1,0 +1,42 @@
+"""The waits that follow for each provider: ``python -m bench.timings`` (in docs/rotation.md)."""
+
+from datetime import timedelta
+
+from machine_identity.policy import Policy
+from machine_identity.providers import PROVIDERS, Provider
+
+
+def policy(provider: Provider) -> Policy:
+    """Return the timing contract with a provider, as the rotation function makes it."""
+    return Policy(
+        key_set_cache=provider.key_set_cache,
+        provider_leeway=provider.leeway,
+        assertion_lifetime=provider.assertion_lifetime,
+    )
+
+
+def table() -> str:
+    """Return the waits as Markdown."""
+    rows = [
+        "| provider | its cache | publication interval | retire interval |",
+        "|---|---|---|---|",
+    ]
+    for name, provider in PROVIDERS.items():
+        waits = policy(provider)
+        cells = (
+            f"`{name}`",
+            _text(provider.key_set_cache),
+            _text(waits.publication_interval()),
+            _text(waits.retire_interval),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _text(duration: timedelta) -> str:
+    minutes = int(duration.total_seconds()) // 60
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+if __name__ == "__main__":
+    print(table())
