@@ -379,7 +379,7 @@ def test_rule_6_a_rolled_back_keyring_changes_nothing(born: World) -> None:
         lambda: born.rotation().rotate(unsafe=True),
         lambda: born.rotation().plan(born.now),
     ):
-        with pytest.raises(KeyringError, match="revision 10, the keyring knows only 4"):
+        with pytest.raises(KeyringError, match="revision 10, the keyring knows only 5"):
             act()
     assert (born.published.documents, born.kms.keys) == (documents, keys)
     assert born.keyring() == old

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from machine_identity import lifecycle, publication, transitions
-from machine_identity.evidence import Evidence, Seen, Standing
+from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.steps import Action, AdoptKey, CreateKey, Intend, Publish, Wait
@@ -39,14 +39,14 @@ def forecast(keyring: Keyring, policy: Policy, now: datetime, until: datetime) -
     public = keyring
     while now <= until and len(steps) < _MOST_STEPS:
         evidence = _evidence(public, keyring, policy, now)
-        keyring = lifecycle.observed(keyring, policy, evidence.observation)
+        seen = lifecycle.observed(keyring, policy, evidence.observation)
+        keyring = _written(keyring, seen)
         step = lifecycle.next_step(keyring, policy, evidence, now)
         if isinstance(step, Wait):
             now = max(step.until, now + policy.tick_interval)
             continue
         steps.append(Planned(at=now, step=step))
-        after = _after(keyring, step, policy, now)
-        keyring = after if after == keyring else transitions.revised(keyring, after)
+        keyring = _written(keyring, _after(keyring, step, policy, now))
         public = keyring if isinstance(step, Publish) else public
     return Forecast(steps=tuple(steps), keyring=keyring)
 
@@ -55,14 +55,25 @@ def _evidence(public: Keyring, keyring: Keyring, policy: Policy, now: datetime) 
     """Return what a run would find: the documents of the keyring that was last published."""
     shown = publication.documents(public, policy.max_age)
     return Evidence(
-        observation=Seen(
-            at=now, kids=frozenset(key.kid for key in public.published), max_age=policy.max_age
-        ),
+        observation=_observation(public, policy, now),
         standing=Standing(
             jwks=shown.jwks, configuration=shown.configuration, cache_control=shown.cache_control
         ),
         own_intent=None if keyring.intent is None else keyring.intent.id,
     )
+
+
+def _observation(public: Keyring, policy: Policy, now: datetime) -> Observation:
+    """Return what the public URL would show; before the first key it shows no set."""
+    kids = frozenset(key.kid for key in public.published)
+    if not kids:
+        return Unseen(at=now, why="nothing is published yet")
+    return Seen(at=now, kids=kids, max_age=policy.max_age)
+
+
+def _written(before: Keyring, after: Keyring) -> Keyring:
+    """Return what a write leaves; a run writes nothing if nothing changed."""
+    return before if after == before else transitions.revised(before, after)
 
 
 def _after(keyring: Keyring, step: Action, policy: Policy, now: datetime) -> Keyring:

@@ -35,16 +35,20 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 """What a key of ours may sign with (RFC 7518 section 3.1); one algorithm a key, for its life."""
 
 _CURVES: Final = {"secp256r1": ("P-256", "ES256"), "secp384r1": ("P-384", "ES384")}
+_LEAST_RSA_BITS: Final = 2048
+"""RFC 7518 sections 3.3 and 3.5."""
 _REQUIRED: Final = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y")}
 
 
 def from_public_key(key: PublicKey, algorithm: str) -> PublicJwk:
     """Return the JWK to publish for ``key``, named by its thumbprint, for signatures only.
 
-    Raises SettingsError when the key cannot sign with ``algorithm``.
+    Raises SettingsError when the key cannot, or must not, sign with ``algorithm``.
     """
     members: PublicJwk
     if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < _LEAST_RSA_BITS:
+            raise SettingsError(f"an RSA key needs {_LEAST_RSA_BITS} bits, not {key.key_size}")
         fits = algorithm.startswith(("RS", "PS"))
         numbers = key.public_numbers()
         members = {"kty": "RSA", "n": _integer(numbers.n), "e": _integer(numbers.e)}
@@ -62,8 +66,14 @@ def from_public_key(key: PublicKey, algorithm: str) -> PublicJwk:
 
 
 def from_der(der: bytes, algorithm: str) -> PublicJwk:
-    """Return the JWK of a SubjectPublicKeyInfo, which is what KMS answers to GetPublicKey."""
-    return from_public_key(cast("PublicKey", load_der_public_key(der)), algorithm)
+    """Return the JWK of a SubjectPublicKeyInfo, which is what KMS answers to GetPublicKey.
+
+    Raises SettingsError when the key cannot, or must not, sign with ``algorithm``.
+    """
+    key = load_der_public_key(der)
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise SettingsError(f"a key that is neither RSA nor EC cannot sign with {algorithm}")
+    return from_public_key(key, algorithm)
 
 
 def thumbprint(jwk: PublicJwk) -> str:

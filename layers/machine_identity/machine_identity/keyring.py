@@ -6,7 +6,8 @@ policy), except where a wait has begun under a setting: then the longest since i
 change of settings cannot shorten it (rule 4).
 
 ``revision`` grows with every write: an S3 ETag recurs with its content, a revision does not. A
-document with a ``version`` newer than this code is read, never written.
+document with a ``version`` newer than this code is read, as far as this code understands it, and
+never written (rule 6).
 """
 
 import json
@@ -19,6 +20,7 @@ from machine_identity.errors import MachineIdentityError
 from machine_identity.jwk import PublicJwk
 
 VERSION: Final = 1
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class KeyringError(MachineIdentityError):
@@ -50,7 +52,7 @@ class Key:
     publication_interval: timedelta = timedelta()
     """The longest wait before signing that was in force since it was first seen."""
     retire_interval: timedelta = timedelta()
-    """The longest wait before withdrawal that was in force since it was retired."""
+    """The longest wait before withdrawal that was in force since it first signed."""
     disabled_at: datetime | None = None
     deletion_at: datetime | None = None
     """When KMS will have deleted it; set once the deletion is scheduled."""
@@ -79,6 +81,8 @@ class Keyring:
     """All keys of one identity."""
 
     identity: str
+    version: int = VERSION
+    """The schema of the document that this was read from."""
     issuer: str
     """The URL under which the keys are published, which federated assertions name as ``iss``."""
     revision: int = 0
@@ -89,14 +93,19 @@ class Keyring:
     keys: tuple[Key, ...] = ()
     intent: Intent | None = None
     rollover_requested_at: datetime | None = None
+    max_age: timedelta = timedelta()
+    """The longest ``max-age`` that the set as it stands may have been published with."""
     longest_max_age: timedelta = timedelta()
     """The longest ``max-age`` that a copy still alive in some cache may have been served with."""
     longest_max_age_at: datetime | None = None
-    """When that was last served."""
+    """When one longer than ours was last served."""
 
     def key(self, kid: str) -> Key:
         """Return the key of that name; raises KeyError."""
-        return next(key for key in self.keys if key.kid == kid)
+        for key in self.keys:
+            if key.kid == kid:
+                return key
+        raise KeyError(kid)
 
     def in_state(self, state: State) -> tuple[Key, ...]:
         """Return the keys in ``state``, the longest there first."""
@@ -124,20 +133,31 @@ class Keyring:
 
 
 def serialise(keyring: Keyring) -> bytes:
-    """Return the keyring as a JSON document; instants in ISO 8601, durations in seconds."""
-    members = {"version": VERSION, **_members(keyring)}
-    return json.dumps(members, indent=2, sort_keys=True).encode()
+    """Return the keyring as a JSON document; instants in ISO 8601, durations in seconds.
+
+    Raises KeyringError for one that newer code wrote: what this code never read would be lost.
+    """
+    if keyring.version > VERSION:
+        raise KeyringError(f"the keyring's version is {keyring.version}, newer than {VERSION}")
+    return json.dumps(_members(keyring), indent=2, sort_keys=True).encode()
 
 
 def parse(body: bytes) -> Keyring:
-    """Read the document that ``serialise`` writes. Raises KeyringError."""
+    """Read the document that ``serialise`` writes, or one of a newer version that has all of it.
+
+    Raises KeyringError.
+    """
     try:
-        members = json.loads(body)
-        if members["version"] != VERSION:
-            raise KeyringError(f"the keyring's version is {members['version']}, not {VERSION}")
-        return _keyring(members)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        keyring = _keyring(json.loads(body))
+    except _UNREADABLE as error:
         raise KeyringError(f"the keyring cannot be read: {type(error).__name__}") from error
+    if keyring.version < VERSION:
+        raise KeyringError(f"the keyring's version is {keyring.version}, not {VERSION}")
+    if len({key.kid for key in keyring.keys}) < len(keyring.keys):
+        raise KeyringError("the keyring names a key twice")
+    if len(keyring.in_state(State.ACTIVE)) > 1:
+        raise KeyringError("the keyring has two active keys")
+    return keyring
 
 
 def _members(record: Keyring | Key | Intent) -> dict[str, object]:
@@ -162,6 +182,7 @@ def _keyring(members: dict[str, Any]) -> Keyring:
     intent = members["intent"]
     return Keyring(
         identity=members["identity"],
+        version=int(members["version"]),
         issuer=members["issuer"],
         revision=int(members["revision"]),
         published_revision=int(members["published_revision"]),
@@ -169,6 +190,7 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         keys=tuple(_key(each) for each in members["keys"]),
         intent=intent and Intent(id=intent["id"], written_at=_instant(intent["written_at"])),
         rollover_requested_at=_moment(members["rollover_requested_at"]),
+        max_age=timedelta(seconds=members["max_age"]),
         longest_max_age=timedelta(seconds=members["longest_max_age"]),
         longest_max_age_at=_moment(members["longest_max_age_at"]),
     )
@@ -176,7 +198,7 @@ def _keyring(members: dict[str, Any]) -> Keyring:
 
 def _key(members: dict[str, Any]) -> Key:
     return Key(
-        jwk=cast("PublicJwk", {str(name): str(value) for name, value in members["jwk"].items()}),
+        jwk=_jwk(members["jwk"]),
         arn=members["arn"],
         created_at=_instant(members["created_at"]),
         state=State(members["state"]),
@@ -187,6 +209,12 @@ def _key(members: dict[str, Any]) -> Key:
         disabled_at=_moment(members["disabled_at"]),
         deletion_at=_moment(members["deletion_at"]),
     )
+
+
+def _jwk(members: dict[str, Any]) -> PublicJwk:
+    """Read a JWK with the two members at least that everything here goes by."""
+    known = {"kid": members["kid"], "alg": members["alg"], **members}
+    return cast("PublicJwk", {str(name): str(value) for name, value in known.items()})
 
 
 def _instant(text: str) -> datetime:

@@ -11,11 +11,11 @@ It does not act, does not know AWS, and does not read a clock: see ``rotation`` 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
-from machine_identity import publication
-from machine_identity.evidence import Evidence, Observation, Seen
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity import publication, transitions
+from machine_identity.evidence import Evidence, Observation, Seen, Unseen
+from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.steps import (
     Action,
@@ -34,6 +34,7 @@ from machine_identity.steps import (
 
 ADOPTION_INTERVAL: Final = timedelta(minutes=15)
 """After an unanswered CreateKey: how long its key may take to appear in the index (rule 5)."""
+_NEWER: Final = "newer code wrote the keyring, and this code only reads it (rule 6)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class Outlook:
 
 def next_step(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> Step:
     """Return the one thing to do now, or until when there is nothing to do and why."""
+    if keyring.version > VERSION:
+        return Wait(until=now, why=_NEWER)
     situation = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now)
     answers = [rule(situation) for rule in _RULES]
     actions = [each for each in answers if each is not None and not isinstance(each, Wait)]
@@ -70,64 +73,71 @@ def observed(keyring: Keyring, policy: Policy, observation: Observation) -> Keyr
     """Return the keyring with what was seen at the public URL written into it.
 
     A failed fetch changes nothing; an absence resets ``first_seen_at``. Of a wait that has begun
-    the longest is kept, so that no change of settings shortens it (rule 4).
+    the longest is kept, so that no change of settings shortens it (rule 4); and a longer max-age
+    is written down before anything is published with it.
     """
-    for key in keyring.in_state(State.RETIRED):
-        longest = max(key.retire_interval, policy.retire_interval)
-        keyring = keyring.with_key(replace(key, retire_interval=longest))
-    if not isinstance(observation, Seen):
+    if keyring.version > VERSION:
         return keyring
-    keyring = _with_max_age(keyring, policy, observation)
+    keyring = replace(keyring, max_age=max(keyring.max_age, policy.max_age))
+    if isinstance(observation, Seen):
+        keyring = _seen(_with_max_age(keyring, policy, observation), observation)
     interval = policy.publication_interval(keyring.longest_max_age)
     for key in keyring.in_state(State.STANDBY):
-        if key.kid in observation.kids:
-            seen = replace(
-                key,
-                first_seen_at=key.first_seen_at or observation.at,
-                publication_interval=max(key.publication_interval, interval),
-            )
-        else:
-            seen = replace(key, first_seen_at=None)
-        keyring = keyring.with_key(seen)
-    return keyring
+        if key.first_seen_at is not None:
+            longest = max(key.publication_interval, interval)
+            keyring = keyring.with_key(replace(key, publication_interval=longest))
+    return transitions.with_longest_retire_interval(keyring, policy)
+
+
+def _seen(keyring: Keyring, seen: Seen) -> Keyring:
+    """Write down which standby keys were there; a set without the first ends the genesis."""
+    first = keyring.standby
+    genesis = keyring.genesis and first is not None and first.kid in seen.kids
+    for key in keyring.in_state(State.STANDBY):
+        at = (key.first_seen_at or seen.at) if key.kid in seen.kids else None
+        keyring = keyring.with_key(replace(key, first_seen_at=at))
+    return replace(keyring, genesis=genesis)
 
 
 def _with_max_age(keyring: Keyring, policy: Policy, seen: Seen) -> Keyring:
-    """Remember a max-age longer than ours for as long as a copy served with it can live."""
+    """Remember the longest max-age as long as a copy served with one longer than ours can live.
+
+    A shorter one that is still longer than ours prolongs it: its copies may outlive the longest.
+    """
     at, longest = keyring.longest_max_age_at, keyring.longest_max_age
     if at is not None and seen.at > at + longest:
-        keyring = replace(keyring, longest_max_age=timedelta(), longest_max_age_at=None)
-    if seen.max_age > policy.max_age and seen.max_age >= keyring.longest_max_age:
-        keyring = replace(keyring, longest_max_age=seen.max_age, longest_max_age_at=seen.at)
-    return keyring
+        at, longest = None, timedelta()
+    if seen.max_age > policy.max_age:
+        at, longest = seen.at, max(longest, seen.max_age)
+    return replace(keyring, longest_max_age=longest, longest_max_age_at=at)
 
 
 def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
     """Return what comes next for ``key`` as far as the keyring alone can tell."""
     match key.state:
         case State.STANDBY:
-            return _promotion(key, keyring, policy)
+            return _rollover("active", key, keyring, policy)
         case State.ACTIVE:
-            due = _rollover_due(key, keyring, policy)
-            ready = _ready_at(keyring.standby, keyring, policy)
-            at = None if ready is None else max(due, ready)
-            return Outlook(next="retired", not_before=at, held_by="rotation interval")
+            return _rollover("retired", keyring.standby, keyring, policy)
         case State.RETIRED:
             at = key.since + max(key.retire_interval, policy.retire_interval)
             held = "rule 3: retire after the last signature"
             return Outlook(next="removed", not_before=at, held_by=held)
         case State.REMOVED:
             return Outlook(next="deleted", not_before=key.deletion_at, held_by="deletion window")
+        case _:
+            assert_never(key.state)
 
 
-def _promotion(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
-    ready = _ready_at(key, keyring, policy)
+def _rollover(to: str, standby: Key | None, keyring: Keyring, policy: Policy) -> Outlook:
+    """One write moves both keys, so what holds the one holds the other."""
+    ready = _ready_at(standby, keyring, policy)
     held = "rule 1: publish before sign"
     if ready is None or keyring.active is None:
-        return Outlook(next="active", not_before=ready, held_by=held)
+        return Outlook(next=to, not_before=ready, held_by=held)
     due = _rollover_due(keyring.active, keyring, policy)
     held = held if ready > due else "rotation interval"
-    return Outlook(next="active", not_before=max(due, ready), held_by=held)
+    return Outlook(next=to, not_before=max(due, ready), held_by=held)
 
 
 def _rollover_due(active: Key, keyring: Keyring, policy: Policy) -> datetime:
@@ -155,8 +165,8 @@ def _create(at: Situation) -> Step | None:
         return CreateKey(intent=intent.id)
     if arn := at.evidence.tagged.get(intent.id):
         return AdoptKey(intent=intent.id, arn=arn)
-    if at.now < intent.written_at + ADOPTION_INTERVAL:
-        until = intent.written_at + ADOPTION_INTERVAL
+    until = intent.written_at + at.policy.run_bound + ADOPTION_INTERVAL
+    if at.now < until:
         return Wait(until=until, why="a key may have been created unseen (rule 5)")
     return Intend(again=True)
 
@@ -190,7 +200,7 @@ def _promote(at: Situation) -> Step | None:
     due = at.now if active is None else _rollover_due(active, at.keyring, at.policy)
     if at.now < due:
         return Wait(until=due, why="the active key signs until its rotation interval is over")
-    seen = at.evidence.observation
+    seen = _seen_now(at)
     if not isinstance(seen, Seen):
         return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
     ready = _ready_at(standby, at.keyring, at.policy)
@@ -199,6 +209,14 @@ def _promote(at: Situation) -> Step | None:
     if at.now < ready:
         return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
     return Promote(kid=standby.kid, retires=None if active is None else active.kid)
+
+
+def _seen_now(at: Situation) -> Observation:
+    """Return what this very run saw; what an earlier one saw is no evidence any more."""
+    seen = at.evidence.observation
+    if at.now - seen.at > at.policy.run_bound:
+        return Unseen(at=seen.at, why="nobody looked in this run")
+    return seen
 
 
 def _withdraw(at: Situation) -> Step | None:

@@ -14,6 +14,22 @@ from machine_identity.errors import PolicyError
 _ZERO: Final = timedelta()
 KMS_DELETION_WINDOW: Final = (timedelta(days=7), timedelta(days=30))
 """What ScheduleKeyDeletion accepts."""
+_LEAST_LIVE_KEYS: Final = 3
+_POSITIVE: Final = (
+    "rotation_interval",
+    "max_age",
+    "assertion_lifetime",
+    "signer_bound",
+    "run_bound",
+    "tick_interval",
+)
+_NOT_NEGATIVE: Final = (
+    "key_set_cache",
+    "provider_leeway",
+    "origin_staleness",
+    "edge_staleness",
+    "clock_skew",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +57,18 @@ class Policy:
     """How long after a decision its write may land: the rotation function's time-out."""
     tick_interval: timedelta = timedelta(minutes=15)
     deletion_window: timedelta = KMS_DELETION_WINDOW[0]
+    """How long KMS keeps a key whose deletion is scheduled, in whole days."""
     most_live_keys: int = 8
+    """At so many keys whose deletion is not scheduled, no more are created."""
 
     def __post_init__(self) -> None:
         """Raise PolicyError unless every inequality holds."""
-        for name in ("rotation_interval", "max_age", "assertion_lifetime", "tick_interval"):
+        for name in _POSITIVE:
             self._at_least(name, getattr(self, name), "one second", timedelta(seconds=1))
-        for name in ("key_set_cache", "provider_leeway", "origin_staleness", "edge_staleness"):
+        for name in _NOT_NEGATIVE:
             self._at_least(name, getattr(self, name), "zero", _ZERO)
-        self._at_least("clock_skew", self.clock_skew, "zero", _ZERO)
-        self._at_least("signer_bound", self.signer_bound, "one second", timedelta(seconds=1))
+        bound = "an active, a standby and a retired key"
+        self._at_least("most_live_keys", self.most_live_keys, bound, _LEAST_LIVE_KEYS)
         least, most = KMS_DELETION_WINDOW
         self._at_least("deletion_window", self.deletion_window, "KMS's least", least)
         self._at_least("KMS's most", most, "deletion_window", self.deletion_window)
@@ -82,6 +100,6 @@ class Policy:
         return last_signature + verified_for + self.max_age
 
     @staticmethod
-    def _at_least(name: str, value: timedelta, bound: str, least: timedelta) -> None:
+    def _at_least[T: (timedelta, int)](name: str, value: T, bound: str, least: T) -> None:
         if value < least:
             raise PolicyError(f"{name} ({value}) must be at least {bound} ({least})")

@@ -10,12 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from machine_identity.evidence import Standing
+from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 
 JWKS_PATH = "/.well-known/jwks.json"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
+
+_PUBLIC: Final = PublicJwk.__annotations__.keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +33,14 @@ class Documents:
 
 
 def documents(keyring: Keyring, max_age: timedelta) -> Documents:
-    """Return the key set and the discovery document that the keyring asks for."""
-    keys = [dict(key.jwk) for key in keyring.published]
+    """Return the key set and the discovery document that the keyring asks for.
+
+    Only members that are known to be public get out, whatever the keyring holds (rule 8).
+    """
+    keys = [
+        {name: value for name, value in key.jwk.items() if name in _PUBLIC}
+        for key in keyring.published
+    ]
     algorithms = sorted({key.jwk["alg"] for key in keyring.published})
     configuration = {
         "issuer": keyring.issuer,

@@ -56,7 +56,7 @@ def taken(keyring: Keyring, step: Recorded, *, policy: Policy, now: datetime) ->
             left = tuple(key for key in keyring.keys if key.kid != step.kid)
             return replace(keyring, keys=left)
         case Publish():
-            return keyring
+            return _published(keyring, policy, now)
         case _:
             assert_never(step)
 
@@ -70,14 +70,29 @@ def revised(before: Keyring, after: Keyring) -> Keyring:
     return replace(after, revision=revision, published_revision=published)
 
 
+def with_longest_retire_interval(keyring: Keyring, policy: Policy) -> Keyring:
+    """Keep the longest wait before withdrawal for the keys whose signatures may be about."""
+    for key in (*keyring.in_state(State.ACTIVE), *keyring.in_state(State.RETIRED)):
+        longest = max(key.retire_interval, policy.retire_interval)
+        keyring = keyring.with_key(replace(key, retire_interval=longest))
+    return keyring
+
+
+def _published(keyring: Keyring, policy: Policy, now: datetime) -> Keyring:
+    """Remember a max-age that was lowered: copies served with it until now live on (rule 4)."""
+    if keyring.max_age > policy.max_age:
+        longest = max(keyring.longest_max_age, keyring.max_age)
+        keyring = replace(keyring, longest_max_age=longest, longest_max_age_at=now)
+    return replace(keyring, max_age=policy.max_age)
+
+
 def _promoted(keyring: Keyring, step: Promote, policy: Policy, now: datetime) -> Keyring:
     """One write: at no instant do two keys sign, or none."""
     if step.retires is not None:
         keyring = _moved(keyring, step.retires, State.RETIRED, now)
-        retired = replace(keyring.key(step.retires), retire_interval=policy.retire_interval)
-        keyring = keyring.with_key(retired)
     keyring = _moved(keyring, step.kid, State.ACTIVE, now)
-    return replace(keyring, genesis=False, rollover_requested_at=None)
+    keyring = replace(keyring, genesis=False, rollover_requested_at=None)
+    return with_longest_retire_interval(keyring, policy)
 
 
 def _moved(keyring: Keyring, kid: str, state: State, now: datetime) -> Keyring:

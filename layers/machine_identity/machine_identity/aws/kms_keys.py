@@ -35,7 +35,7 @@ _KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Whose keys they are: a stack's, by its name so that a redeploy finds them, and an identity's."""
+    """Whose keys they are: a stack's, by name so that a redeploy finds them, and an identity's."""
 
     stack: str
     identity: str
@@ -83,12 +83,12 @@ class KmsKeys:
         return next(self._tagged(self._owner.tags()), None) is not None
 
     def disable(self, arn: str) -> None:
-        """Disable a key; one that awaits its deletion is as good as disabled."""
+        """Disable a key; one that awaits its deletion, or is gone, is as good as disabled."""
         try:
             with translated("kms:DisableKey"):
                 self._kms.disable_key(KeyId=arn)
         except AwsError as error:
-            self._unless_pending(arn, error)
+            self._unless_ending(arn, error)
 
     def schedule_deletion(self, arn: str, window: timedelta) -> None:
         """Have KMS delete a key after ``window`` (whole days); doing so again changes nothing."""
@@ -96,10 +96,15 @@ class KmsKeys:
             with translated("kms:ScheduleKeyDeletion"):
                 self._kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=window.days)
         except AwsError as error:
-            self._unless_pending(arn, error)
+            self._unless_ending(arn, error)
 
-    def _unless_pending(self, arn: str, error: AwsError) -> None:
-        """Swallow ``error`` if the key is on its way out already: a crash came after the call."""
+    def _unless_ending(self, arn: str, error: AwsError) -> None:
+        """Swallow ``error`` if the key is on its way out already: a crash came after the call.
+
+        A run that comes later than the whole deletion window finds no key at all.
+        """
+        if error.code == "NotFoundException":
+            return
         if error.code != "KMSInvalidStateException":
             raise error
         with translated("kms:DescribeKey"):

@@ -1,0 +1,91 @@
+"""Any keyring, policy and evidence that there can be: instants within a month, in seconds."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from machine_identity.evidence import Observation, Seen, Unseen
+from machine_identity.keyring import Intent, Key, Keyring, State
+from machine_identity.policy import Policy
+from tests.keyrings import POLICY, SECOND, START, key, ring
+
+NAMES = ("k1", "k2", "k3", "k4", "k5")
+MONTH = 30 * 86_400
+
+instants = st.integers(0, MONTH).map(lambda seconds: START + timedelta(seconds=seconds))
+exact = st.timedeltas(timedelta(), timedelta(days=30))
+minutes = st.integers(1, 120).map(lambda count: timedelta(minutes=count))
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Any policy that is safe, most of them with short waits."""
+    settings: dict[str, Any] = {
+        name: draw(minutes)
+        for name in (
+            "key_set_cache",
+            "provider_leeway",
+            "max_age",
+            "origin_staleness",
+            "edge_staleness",
+            "assertion_lifetime",
+            "clock_skew",
+            "signer_bound",
+            "run_bound",
+            "tick_interval",
+        )
+    }
+    waits = Policy(rotation_interval=timedelta(days=365), **settings)
+    least = waits.publication_interval() + waits.retire_interval + 2 * waits.tick_interval
+    most_live_keys = draw(st.integers(3, 8))
+    interval = least + draw(minutes)
+    return Policy(rotation_interval=interval, most_live_keys=most_live_keys, **settings)
+
+
+@st.composite
+def keys(draw: st.DrawFn, name: str, state: State) -> Key:
+    return key(
+        name,
+        state,
+        since=draw(instants),
+        first_seen_at=draw(st.none() | instants),
+        publication_interval=draw(minutes),
+        retire_interval=draw(minutes),
+        disabled_at=draw(st.none() | instants),
+        deletion_at=draw(st.none() | instants),
+    )
+
+
+@st.composite
+def keyrings(draw: st.DrawFn) -> Keyring:
+    """Any keyring with one active key at most; of two, one lacks nothing and intends nothing."""
+    is_whole = draw(st.booleans())
+    others = [State.STANDBY, State.RETIRED, *([] if is_whole else [State.REMOVED])]
+    first, *names = draw(st.permutations(NAMES))[: draw(st.integers(1, len(NAMES)))]
+    states = {name: draw(st.sampled_from(others)) for name in names}
+    states[first] = State.ACTIVE if is_whole else draw(st.sampled_from(State))
+    if is_whole:
+        states["spare"] = State.STANDBY
+    intents = st.builds(Intent, id=st.sampled_from(["i1", "i2"]), written_at=instants)
+    return ring(
+        *(draw(keys(name, state)) for name, state in states.items()),
+        published_revision=draw(st.integers(0, 7)),
+        genesis=draw(st.booleans()),
+        intent=None if is_whole else draw(st.none() | intents),
+        rollover_requested_at=draw(st.none() | instants),
+        max_age=draw(exact),
+        longest_max_age=draw(minutes | exact),
+        longest_max_age_at=draw(st.none() | instants),
+    )
+
+
+@st.composite
+def observations(draw: st.DrawFn, now: datetime, policy: Policy = POLICY) -> Observation:
+    """Any observation, most of them made in the run that decides at ``now``."""
+    ages = [timedelta(), policy.run_bound, policy.run_bound + SECOND, timedelta(days=1)]
+    at = now - draw(st.sampled_from(ages))
+    if draw(st.integers(0, 5)) == 0:
+        return Unseen(at=at, why="no answer")
+    absent = draw(st.just(frozenset[str]()) | st.frozensets(st.sampled_from(NAMES)))
+    return Seen(at=at, kids=frozenset([*NAMES, "spare"]) - absent, max_age=draw(minutes | exact))

@@ -1,0 +1,178 @@
+"""One decision, whatever the keyring and whatever was seen: no step comes before its inequality.
+
+The inequalities are derived here once more, from the inputs of the policy.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from machine_identity import lifecycle
+from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
+from machine_identity.keyring import Key, Keyring, State
+from machine_identity.policy import Policy
+from machine_identity.steps import (
+    AdoptKey,
+    CreateKey,
+    Disable,
+    Forget,
+    Intend,
+    Promote,
+    Publish,
+    ScheduleDeletion,
+    Step,
+    Wait,
+    Withdraw,
+)
+from tests.keyrings import POLICY, START, active, retired, ring, standing
+from tests.properties.strategies import instants, keyrings, observations, policies
+
+tags = st.dictionaries(st.sampled_from(["i1", "i2"]), st.just("arn:found"))
+own_intents = st.sampled_from([None, "i1", "i2"])
+
+
+def decided(
+    keyring: Keyring, policy: Policy, observation: Observation, now: datetime, **evidence: Any
+) -> tuple[Keyring, Step]:
+    """Observe and decide, as a run does; the bucket holds what it should if not told."""
+    keyring = lifecycle.observed(keyring, policy, observation)
+    found = {"standing": standing(keyring, policy), **evidence}
+    step = lifecycle.next_step(keyring, policy, Evidence(observation=observation, **found), now)
+    return keyring, step
+
+
+def publication_interval(key: Key, keyring: Keyring, policy: Policy) -> timedelta:
+    cached = max(policy.max_age, policy.key_set_cache, keyring.longest_max_age)
+    today = policy.origin_staleness + policy.edge_staleness + cached + policy.clock_skew
+    return max(key.publication_interval, today)
+
+
+def retire_interval(key: Key, policy: Policy) -> timedelta:
+    p = policy
+    fallback = p.origin_staleness + p.edge_staleness + max(p.max_age, p.key_set_cache)
+    last_signature = p.run_bound + p.signer_bound + fallback + p.clock_skew
+    today = last_signature + p.assertion_lifetime + p.max_age + p.provider_leeway + p.clock_skew
+    return max(key.retire_interval, today)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    before=keyrings(),
+    policy=policies(),
+    now=instants,
+    observation_at=st.data(),
+    is_published=st.sampled_from([True, True, False]),
+    tagged=tags,
+    own_intent=own_intents,
+)
+def test_no_step_comes_before_its_time(  # noqa: PLR0913 - the whole situation
+    *,
+    before: Keyring,
+    policy: Policy,
+    now: datetime,
+    observation_at: st.DataObject,
+    is_published: bool,
+    tagged: dict[str, str],
+    own_intent: str | None,
+) -> None:
+    observation = observation_at.draw(observations(now, policy))
+    told: dict[str, Any] = {} if is_published else {"standing": Standing()}
+    keyring, step = decided(
+        before, policy, observation, now, tagged=tagged, own_intent=own_intent, **told
+    )
+    event(type(step).__name__)
+    match step:
+        case Promote():
+            assert_promotion(step, keyring, policy, observation, now)
+        case Withdraw():
+            key = keyring.key(step.kid)
+            assert key.state is State.RETIRED
+            assert now >= key.since + retire_interval(key, policy)
+        case Disable() | ScheduleDeletion() | Forget():
+            key = keyring.key(step.kid)
+            assert key.state is State.REMOVED
+            assert isinstance(step, Disable) or key.disabled_at is not None
+            assert not isinstance(step, Forget) or (key.deletion_at and now >= key.deletion_at)
+        case CreateKey():
+            assert keyring.intent is not None
+            assert keyring.intent.id == own_intent == step.intent
+        case AdoptKey():
+            assert keyring.intent is not None
+            assert tagged[keyring.intent.id] == step.arn
+        case Intend(again=True):
+            assert keyring.intent is not None
+            assert now >= keyring.intent.written_at + timedelta(minutes=15)
+        case Intend():
+            assert keyring.intent is None
+            assert keyring.active is None or keyring.standby is None
+        case Publish():
+            assert not is_published
+            assert set(step.kids) == {k.kid for k in keyring.keys if k.state != "removed"}
+        case Wait():
+            assert step.why
+
+
+def assert_promotion(
+    step: Promote, keyring: Keyring, policy: Policy, observation: Observation, now: datetime
+) -> None:
+    key = keyring.key(step.kid)
+    assert key.state is State.STANDBY
+    assert isinstance(observation, Seen)
+    assert key.kid in observation.kids
+    assert now - observation.at <= policy.run_bound
+    assert key.first_seen_at is not None
+    assert now >= key.first_seen_at
+    if not keyring.genesis:
+        assert now >= key.first_seen_at + publication_interval(key, keyring, policy)
+    retires = keyring.active
+    assert step.retires == (retires.kid if retires else None)
+    if retires and not keyring.rollover_requested_at:
+        assert now >= retires.since + policy.rotation_interval
+
+
+@given(keyrings(), policies(), observations(START), instants)
+def test_rule_4_observing_the_same_thing_twice_is_observing_it_once(
+    keyring: Keyring, policy: Policy, observation: Observation, now: datetime
+) -> None:
+    once, step = decided(keyring, policy, observation, now)
+    assert decided(once, policy, observation, now) == (once, step)
+
+
+@given(keyrings(), policies(), policies(), observations(START))
+def test_rule_4_no_observation_and_no_settings_shorten_a_wait_that_was_recorded(
+    keyring: Keyring, policy: Policy, other: Policy, observation: Observation
+) -> None:
+    after = lifecycle.observed(keyring, policy, observation)
+    again = lifecycle.observed(after, other, observation)
+    for key in keyring.keys:
+        for later in (after.key(key.kid), again.key(key.kid)):
+            assert later.publication_interval >= key.publication_interval
+            assert later.retire_interval >= key.retire_interval
+            assert (later.state, later.since) == (key.state, key.since)
+            if key.first_seen_at and later.first_seen_at:
+                assert later.first_seen_at == key.first_seen_at
+
+
+@given(keyrings(), policies(), instants)
+def test_a_failed_fetch_is_no_observation(keyring: Keyring, policy: Policy, now: datetime) -> None:
+    after, step = decided(keyring, policy, Unseen(at=now, why="no answer"), now)
+    assert not isinstance(step, Promote)
+    sights = [(key.kid, key.first_seen_at) for key in keyring.keys]
+    assert [(key.kid, key.first_seen_at) for key in after.keys] == sights
+    assert after.genesis is keyring.genesis
+
+
+@given(keyrings(), policies(), instants)
+@example(ring(active(), retired()), POLICY, START)
+def test_what_an_operator_is_told_is_never_later_than_what_happens(
+    keyring: Keyring, policy: Policy, now: datetime
+) -> None:
+    kids = frozenset(key.kid for key in keyring.keys)
+    observation = Seen(at=now, kids=kids, max_age=policy.max_age)
+    keyring, step = decided(keyring, policy, observation, now)
+    if isinstance(step, Promote | Withdraw):
+        told = lifecycle.outlook(keyring.key(step.kid), keyring, policy).not_before
+        assert told is not None
+        assert told <= now

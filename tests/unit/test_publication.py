@@ -1,0 +1,147 @@
+"""The two documents: what stands in them, and what never does."""
+
+import json
+from dataclasses import replace
+from typing import Any, cast
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from joserfc.jwk import KeySet
+
+from machine_identity import jwk, publication
+from machine_identity.evidence import Standing
+from machine_identity.jwk import PublicJwk
+from machine_identity.keyring import Key, Keyring, State
+from machine_identity.publication import Documents
+from tests.keyrings import POLICY, SECOND, START, removed, ring, standing
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+"""Every private or secret member of RFC 7518 section 6."""
+
+
+def key(public: PublicJwk, state: State) -> Key:
+    return Key(jwk=public, arn="arn:secret", created_at=START, state=state, since=START)
+
+
+KEYRING = ring(
+    key(jwk.from_public_key(RSA.public_key(), "PS256"), State.RETIRED),
+    key(jwk.from_public_key(RSA.public_key(), "PS256") | {"kid": "twin"}, State.ACTIVE),
+    key(jwk.from_public_key(EC.public_key(), "ES256"), State.STANDBY),
+    removed(),
+    published_revision=5,
+)
+
+
+def documents(keyring: Keyring = KEYRING) -> Documents:
+    return publication.documents(keyring, POLICY.max_age)
+
+
+def key_set(keyring: Keyring = KEYRING) -> Any:
+    return json.loads(documents(keyring).jwks)
+
+
+def test_the_set_holds_every_key_but_removed_ones_in_the_order_of_their_creation() -> None:
+    assert key_set()["keys"] == [dict(each.jwk) for each in KEYRING.keys[:3]]
+
+
+def test_rule_6_the_set_carries_the_revision_at_which_it_last_changed() -> None:
+    assert key_set()["revision"] == documents().revision == 5
+
+
+def test_two_libraries_read_the_set() -> None:
+    kids = [each.kid for each in KEYRING.published]
+    assert [each.key_id for each in jwt.PyJWKSet.from_dict(key_set()).keys] == kids
+    assert [each.kid for each in KeySet.import_key_set(key_set()).keys] == kids
+
+
+def test_the_discovery_document_is_what_a_strict_reader_requires() -> None:
+    """OpenID Connect Discovery 1.0 section 3, as far as a set of keys goes."""
+    assert json.loads(documents().configuration) == {
+        "issuer": "https://identity.example",
+        "jwks_uri": "https://identity.example/.well-known/jwks.json",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256", "PS256"],
+    }
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_rule_8_no_private_member_gets_out_whatever_the_keyring_holds(name: str) -> None:
+    leaky = cast("PublicJwk", {**KEYRING.keys[0].jwk, name: "c2VjcmV0"})
+    keyring = KEYRING.with_key(replace(KEYRING.keys[0], jwk=leaky))
+    assert documents(keyring) == documents()
+
+
+def test_nothing_gets_out_but_the_key_itself() -> None:
+    text = documents().jwks.decode() + documents().configuration.decode()
+    assert "arn:" not in text
+    assert "default" not in text
+    for each in (documents(), standing(KEYRING)):
+        assert "jwks=" not in repr(each)
+        assert "configuration=" not in repr(each)
+
+
+def test_the_same_keyring_gives_the_same_bytes() -> None:
+    other = json.loads(json.dumps(dict(reversed(KEYRING.keys[0].jwk.items()))))
+    again = KEYRING.with_key(replace(KEYRING.keys[0], jwk=other, since=START + SECOND))
+    assert documents(replace(again, revision=99)) == documents()
+
+
+def test_both_documents_may_be_cached_for_the_max_age_and_no_longer() -> None:
+    assert documents().cache_control == "public, max-age=3000"
+    shorter = publication.documents(KEYRING, 1.5 * SECOND)
+    assert shorter.cache_control == "public, max-age=1"
+
+
+STANDS = standing(KEYRING)
+
+
+@pytest.mark.parametrize("tag", [None, "tag"])
+def test_documents_stand_whatever_their_tags(tag: str | None) -> None:
+    assert publication.stands(documents(), replace(STANDS, jwks_tag=tag, configuration_tag=tag))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(STANDS, jwks=b"{}"),
+        replace(STANDS, configuration=None),
+        replace(STANDS, cache_control="public, max-age=3001"),
+        Standing(),
+    ],
+)
+def test_documents_do_not_stand_if_one_thing_differs(changed: Standing) -> None:
+    assert not publication.stands(documents(), changed)
+
+
+@pytest.mark.parametrize(
+    ("jwks", "revision"),
+    [
+        (documents().jwks, 5),
+        (b'{"revision": 7}', 7),
+        (None, 0),
+        (b"", 0),
+        (b"{}", 0),
+        (b"[]", 0),
+        (b"\xff", 0),
+        (b'{"revision": "7"}', 0),
+        (b'{"revision": 7.0}', 0),
+        (b'{"revision": true}', 0),
+    ],
+)
+def test_the_revision_that_stands_is_read_from_the_set(jwks: bytes | None, revision: int) -> None:
+    assert publication.standing_revision(Standing(jwks=jwks)) == revision
+
+
+def test_an_object_is_named_by_identity_and_path() -> None:
+    names = [
+        publication.object_key("default", path)
+        for path in (publication.JWKS_PATH, publication.CONFIGURATION_PATH)
+    ]
+    assert names == [
+        "default/.well-known/jwks.json",
+        "default/.well-known/openid-configuration",
+    ]
