@@ -1,86 +1,19 @@
-"""``python -m local demo`` tells the story; ``python -m local serve`` keeps the stack up."""
+"""``python -m local``: see ``program``; here only what must be there before all imports."""
 
-import json
 import signal
 import sys
-import threading
-from collections.abc import Mapping
-from contextlib import suppress
 from typing import Never
 
-import click
 
-from local.demo import Demo, UnexpectedError
-from local.narrator import Narrator
-from local.rotation_demo import RotationError
-from local.stack import NOT_OURS, Stack
-from local.template import TemplateError
-from local.usage import usage
-
-_parameter = click.option(
-    "--parameter",
-    "pairs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of template.yaml, e.g. SigningAlgorithm=ES256. May be repeated.",
-)
-
-
-@click.group()
-def main() -> None:
-    """Run Machine Identity on this machine: no AWS account, no Docker, loopback only."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-@main.command()
-@_parameter
-def demo(pairs: tuple[str, ...]) -> None:
-    """Tell the story, steps 0 to 13, and rotate the key while a client keeps calling."""
-    say = Narrator(sys.stdout)
-    click.echo("Starting AWS, an authorization server and five functions on loopback …", err=True)
-    with _stack(pairs) as stack:
-        try:
-            Demo(stack, say).run()
-        except (UnexpectedError, RotationError) as error:
-            say.bad(f"expected: {error}")
-            say.note(f"the functions' logs were in {stack.logs}")
-            raise click.exceptions.Exit(1) from None
-
-
-@main.command()
-@_parameter
-@click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
-def serve(*, pairs: tuple[str, ...], as_json: bool) -> None:
-    """Keep the stack up until Ctrl-C, and say what to try."""
-    with suppress(KeyboardInterrupt), _stack(pairs) as stack:
-        click.echo(json.dumps(stack.addresses) if as_json else usage(stack))
-        sys.stdout.flush()
-        threading.Event().wait()
-
-
-def _stack(pairs: tuple[str, ...]) -> Stack:
-    try:
-        return Stack(_parameters(pairs))
-    except TemplateError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def _parameters(pairs: tuple[str, ...]) -> Mapping[str, str]:
-    parameters = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or name in NOT_OURS:
-            own = ", ".join(sorted(NOT_OURS))
-            raise click.UsageError(
-                f"--parameter {name} must be NAME=VALUE, and not one of the stack's own: {own}"
-            )
-        parameters[name] = value
-    return parameters
-
-
-def _interrupt(*_: object) -> Never:
+def _interrupted(*_: object) -> Never:
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(each, _interrupted)
+try:
+    from local.program import main
+
     main()
+except KeyboardInterrupt:  # while it was still being imported
+    sys.exit(130)

@@ -6,6 +6,7 @@ Never point a reader of the key set at this server: moto's Cognito part answers 
 ``GET /…/.well-known/jwks.json`` with a set of its own.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 REGION: Final = "eu-central-1"
+NOBODY: Final = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""Keeps what a person has configured for AWS out of it."""
 
 
 class Aws:
@@ -50,6 +57,7 @@ class Aws:
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
+            **NOBODY,
         }
 
     @overload

@@ -61,10 +61,14 @@ class LambdaControl:
             return _fault(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", f"known: {known}")
         try:
             event = json.loads(request.get_data() or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             sentence = "the payload is not JSON"
             return _fault(HTTPStatus.BAD_REQUEST, "InvalidRequestContentException", sentence)
-        return self._invoked(function, event)
+        kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "DryRun":
+            return Response(status=HTTPStatus.NO_CONTENT)
+        answer = self._invoked(function, event)
+        return Response(status=HTTPStatus.ACCEPTED) if kind == "Event" else answer
 
     def _invoked(self, function: Function, event: object) -> Response:
         headers = {"X-Amz-Executed-Version": "$LATEST"}
@@ -80,7 +84,7 @@ class LambdaControl:
 def _seconds(body: bytes) -> float | None:
     try:
         members = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     seconds = members.get("advance_seconds") if isinstance(members, dict) else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):

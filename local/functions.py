@@ -7,7 +7,7 @@ prints goes to a log file of its own.
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -44,6 +44,7 @@ class Function:
         self._clock = clock
         self._aws = aws
         self._lock = threading.Lock()
+        self._is_closed = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def invoke(self, event: object) -> Any:  # noqa: ANN401 - the answer is any JSON
@@ -66,7 +67,11 @@ class Function:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process; a next invocation would start another."""
+        """End the process, also under an invocation, which then fails, and start no other."""
+        self._is_closed = True
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
             self._end()
 
@@ -81,7 +86,10 @@ class Function:
             self._end()
             raise FunctionError("Runtime.ExitError", "the process ended") from None
         timeout = self.spec.timeout.total_seconds()
-        if not select.select([process.stdout], [], [], timeout)[0]:
+        with selectors.DefaultSelector() as answers:
+            answers.register(process.stdout, selectors.EVENT_READ)
+            is_answered = bool(answers.select(timeout))
+        if not is_answered:
             self._end()
             raise FunctionError("Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds")
         answer = process.stdout.readline()
@@ -92,6 +100,8 @@ class Function:
         return members
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._is_closed:
+            raise FunctionError("Runtime.ExitError", "the stack is being ended")
         if self._process is None or self._process.poll() is not None:
             self._end()
             with self.log.open("ab") as log:
@@ -112,6 +122,7 @@ class Function:
             "PYTHONPATH": f"{self.spec.folder}{os.pathsep}{ROOT / 'layers' / 'machine_identity'}",
             "AWS_LAMBDA_FUNCTION_NAME": self.spec.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_LAMBDA_LOG_LEVEL": self.spec.log_level,
             "NO_PROXY": "127.0.0.1",
             **self._aws,
             **self.spec.environment,

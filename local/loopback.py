@@ -69,6 +69,7 @@ def _quiet(
 ) -> type[WSGIRequestHandler]:
     class Quiet(handler):  # type: ignore[valid-type,misc] # the base is an argument
         protocol_version = "HTTP/1.1"
+        timeout = 30  # of a caller that stops sending; in seconds
         disable_nagle_algorithm = True  # headers and body are two writes, and ACKs are delayed
 
         def log_request(self, *_: object) -> None:

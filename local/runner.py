@@ -12,6 +12,7 @@ Errors are told as Lambda tells them (type and message). Here alone anything at 
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def main(handler: str) -> None:
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(formatter)
     logging.getLogger().addHandler(output)
+    # As Lambda's own runtime does: on the root, so that it is every library's level, too.
+    logging.getLogger().setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
     real_now, offset = clock.now, timedelta()
 
     def moved() -> datetime:

@@ -44,7 +44,7 @@ class Stack:
     def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
         """Raise TemplateError for a parameter that the template does not take."""
         self._given = dict(parameters or {})
-        load(self._given)
+        load(self._parameters("https://as.example", "https://api.example"))
         self._open = ExitStack()
         self.clock = MovableClock()
         self.watchers = Watchers()
@@ -88,7 +88,7 @@ class Stack:
         self.authorization_server.register(
             app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
         )
-        template = load(self._parameters())
+        template = load(self._parameters(self.authorization_server.issuer, self.api_url))
         self._make_buckets(template)
         self.functions = {
             spec.name: Function(
@@ -123,15 +123,15 @@ class Stack:
     def _server(self, answer: Callable[[Request], Response]) -> LoopbackServer:
         return LoopbackServer(Request.application(answer), now=self.clock.now)
 
-    def _parameters(self) -> dict[str, str]:
+    def _parameters(self, authorization_server: str, public_url: str) -> dict[str, str]:
         return {
             **self._given,
-            "AuthorizationServer": self.authorization_server.issuer,
+            "AuthorizationServer": authorization_server,
             "ClientId": CLIENT_ID,
             "Scope": SCOPE,
             "Audience": API_AUDIENCE,
             "RequiredRoles": ROLE,
-            "PublicUrl": self.api_url,
+            "PublicUrl": public_url,
         }
 
     def _make_buckets(self, template: Template) -> None:

@@ -72,6 +72,7 @@ class FunctionSpec:
     handler: str
     environment: Mapping[str, str]
     timeout: timedelta
+    log_level: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def load(parameters: Mapping[str, str], path: Path = ROOT / "template.yaml") -> 
     """Read the template with ``parameters`` over its defaults. Raises TemplateError."""
     document = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with tags
     resolver = _Resolver(document, parameters)
+    resolver.check(document.get("Rules", {}))
     resources = {
         name: resource
         for name, resource in document["Resources"].items()
@@ -157,6 +159,15 @@ class _Resolver:
         self._conditions = document.get("Conditions", {})
         self._resources = document["Resources"]
 
+    def check(self, rules: Mapping[str, Any]) -> None:
+        """Hold the parameters against the template's rules, as CloudFormation does at first."""
+        for rule in rules.values():
+            if not self.holds(rule.get("RuleCondition")):
+                continue
+            for assertion in rule["Assertions"]:
+                if not self.holds(assertion["Assert"]):
+                    raise TemplateError(assertion["AssertDescription"])
+
     def holds(self, condition: object) -> bool:  # noqa: PLR0911 - one a form
         """Whether a condition, by name or as an expression, is true; none always is."""
         match condition:
@@ -168,6 +179,8 @@ class _Resolver:
                 return self.holds(name)
             case {"Fn::Equals": [one, other]}:
                 return bool(self.resolve(one) == self.resolve(other))
+            case {"Fn::Contains": [[*values], value]}:
+                return self.resolve(value) in values
             case {"Fn::Not": [inner]}:
                 return not self.holds(inner)
             case {"Fn::And": [*inner]}:
@@ -254,12 +267,14 @@ def _function(
         **properties.get("Environment", {}).get("Variables", {}),
     }
     merged = {**defaults, **properties}
+    logging = {**defaults.get("LoggingConfig", {}), **properties.get("LoggingConfig", {})}
     return FunctionSpec(
         name=name,
         folder=path.parent / merged["CodeUri"],
         handler=merged["Handler"],
         environment={variable: str(value) for variable, value in variables.items()},
         timeout=timedelta(seconds=int(merged["Timeout"])),
+        log_level=logging.get("ApplicationLogLevel", "INFO"),
     )
 
 

@@ -65,9 +65,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     match event:
         case {
             "rawPath": str(),
-            "headers": dict(),
+            "headers": dict(headers),
             "requestContext": {"stage": str(), "http": {"method": str()}},
-        }:
+        } if all(isinstance(each, str) for each in headers.values()):
             return app.resolve(event, context)
     logger.warning("not an event of an HTTP API")
     body = problem("invalid_event", "only events of an HTTP API, payload 2.0, are answered")

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,11 +22,11 @@ SECOND = timedelta(seconds=1)
 JWT = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 
 
-def start(*words: str) -> subprocess.Popen[str]:
+def start(*words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "local", *words],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -119,6 +120,31 @@ class TestServe:
         return json.loads(transport.send("GET", url, headers={}, timeout=10 * SECOND).body)
 
 
+@pytest.mark.parametrize("after", [0.2, 0.6, 1.2, 2.5])
+def test_an_interrupt_at_the_start_gets_no_traceback_and_leaves_nothing(
+    tmp_path: Path, after: float
+) -> None:
+    starting = start("serve", TMPDIR=str(tmp_path))
+    time.sleep(after)
+    functions = children(starting.pid)
+    starting.send_signal(signal.SIGINT)
+    _, err = starting.communicate(timeout=30)
+    assert "Traceback" not in err
+    assert not [pid for pid in functions if is_alive(pid)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_person_has_set_up_for_aws_or_as_a_proxy_does_not_matter() -> None:
+    proxies = dict.fromkeys(("HTTP_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    served = start("serve", "--json", AWS_PROFILE="nobody", AWS_ENDPOINT_URL="x", **proxies)
+    assert served.stdout is not None
+    at = json.loads(served.stdout.readline())
+    client = Client(lambda_url=at["lambda"], api_url=at["api"])
+    assert client.uppercase("hello world") == "HELLO WORLD"
+    served.send_signal(signal.SIGTERM)
+    assert served.communicate(timeout=30) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -126,6 +152,10 @@ class TestServe:
         (("serve", "--parameter", "SigningAlgorithm=HS256"), "must be one of RS256"),
         (("serve", "--parameter", "PublicUrl=https://x"), "one of the stack's own"),
         (("serve", "--parameter", "Provider"), "must be NAME=VALUE"),
+        (
+            ("demo", "--parameter", "Provider=okta", "--parameter", "SigningAlgorithm=PS256"),
+            "Okta does not take PS256",
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_code_2(

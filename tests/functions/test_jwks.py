@@ -169,7 +169,16 @@ def test_there_is_nothing_else(world: World, method: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    [None, [], "GET", {}, {"version": "2.0"}, {**event("jwks", "key_set"), "rawPath": 7}],
+    [
+        None,
+        [],
+        "GET",
+        {},
+        {"version": "2.0"},
+        {**event("jwks", "key_set"), "rawPath": 7},
+        {**event("jwks", "key_set"), "headers": {"if-none-match": ["*"]}},
+        {**event("jwks", "key_set"), "headers": {"accept": None}},
+    ],
 )
 def test_an_event_of_another_shape_is_an_invalid_event(world: World, question: object) -> None:
     world.publish()

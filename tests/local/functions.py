@@ -11,12 +11,13 @@ from local.template import FunctionSpec
 
 
 @contextmanager
-def function(
+def function(  # noqa: PLR0913 - all but two by name
     folder: Path,
     source: str,
     *,
     name: str = "EchoFunction",
     timeout: timedelta = timedelta(seconds=10),
+    log_level: str = "INFO",
     clock: MovableClock | None = None,
     **environment: str,
 ) -> Iterator[Function]:
@@ -25,7 +26,12 @@ def function(
     code.mkdir()
     (code / "app.py").write_text(source)
     spec = FunctionSpec(
-        name=name, folder=code, handler="app.handler", environment=environment, timeout=timeout
+        name=name,
+        folder=code,
+        handler="app.handler",
+        environment=environment,
+        timeout=timeout,
+        log_level=log_level,
     )
     started = Function(
         spec,

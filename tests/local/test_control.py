@@ -66,6 +66,7 @@ class TestClock:
             {"advance_seconds": "60"},
             {"advance_seconds": True},
             b'{"advance_seconds": NaN}',
+            b"[" * 100_000,
             b'{"advance_seconds": Infinity}',
         ],
     )
@@ -128,6 +129,15 @@ class TestLambda:
     def test_without_a_payload_the_event_is_an_empty_object(self, client: Any) -> None:
         answer = client.invoke(FunctionName="DividingFunction")
         assert json.load(answer["Payload"])["errorType"] == "KeyError"
+
+    @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
+    def test_an_invocation_that_wants_no_answer_gets_none(
+        self, client: Any, kind: str, status: int
+    ) -> None:
+        answer = client.invoke(
+            FunctionName="DividingFunction", InvocationType=kind, Payload=b'{"by": 0}'
+        )
+        assert (answer["StatusCode"], answer["Payload"].read()) == (status, b"")
 
     def test_an_unknown_function_is_not_found_and_the_known_ones_are_named(
         self, client: Any

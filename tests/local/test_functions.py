@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -131,6 +132,39 @@ def test_two_at_once_are_answered_one_after_the_other_each_with_its_own(tmp_path
         for thread in threads:
             thread.join()
     assert answers == {n: n for n in range(8)}
+
+
+def test_closing_ends_an_invocation_under_way_and_starts_no_other_process(
+    tmp_path: Path,
+) -> None:
+    source = "import time\ndef handler(event, context):\n    time.sleep(60)\n"
+    failed: list[FunctionError] = []
+    with function(tmp_path, source, timeout=60 * SECOND) as sleeping:
+
+        def invoke() -> None:
+            with pytest.raises(FunctionError) as error:
+                sleeping.invoke({})
+            failed.append(error.value)
+
+        thread = threading.Thread(target=invoke)
+        thread.start()
+        time.sleep(0.5)
+        sleeping.close()
+        thread.join(timeout=5)
+        assert "ended" in failed[0].message
+        with pytest.raises(FunctionError, match="being ended"):
+            sleeping.invoke({})
+
+
+@pytest.mark.parametrize(("level", "printed"), [("INFO", 1), ("DEBUG", 2)])
+def test_the_log_level_is_every_library_s_as_lambda_has_it(
+    tmp_path: Path, level: str, printed: int
+) -> None:
+    source = "import logging\ndef handler(event, context):\n"
+    source += "    for level in (10, 20):\n        logging.getLogger('x').log(level, 'said')\n"
+    with function(tmp_path, source, log_level=level) as logging:
+        logging.invoke({})
+    assert (tmp_path / "EchoFunction.log").read_text().count("said") == printed
 
 
 def test_an_event_larger_than_lambda_takes_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import base64
 import http.client
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,12 @@ class Answer:
 
 
 class World:
-    def __init__(self, server: LoopbackServer) -> None:
+    def __init__(self, server: LoopbackServer, clock: MovableClock) -> None:
+        self.clock = clock
         self._address = server.url.removeprefix("http://")
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._address, timeout=10)
 
     def ask(
         self,
@@ -64,7 +69,7 @@ class World:
         *headers: tuple[str, str],
         body: bytes = b"",
     ) -> Answer:
-        connection = http.client.HTTPConnection(self._address, timeout=10)
+        connection = self.connection()
         connection.putrequest(method, path)
         for name, value in (*headers, ("Content-Length", str(len(body)))):
             connection.putheader(name, value)
@@ -95,7 +100,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         clock = MovableClock()
         gateway = Gateway(routes=routes, functions=functions, clock=clock, trace=Watchers())
         server = LoopbackServer(Request.application(gateway), now=clock.now)
-        yield World(opened.enter_context(server))
+        yield World(opened.enter_context(server), clock)
 
 
 BEARER = ("Authorization", "Bearer x")
@@ -195,6 +200,19 @@ def test_only_a_plain_yes_of_the_authorizer_lets_a_request_in(
 def test_an_authorizer_may_leave_its_context_out(world: World) -> None:
     answer = world.ask("POST", "/shut", BEARER, ("X-Test", "bare"))
     assert answer.json["requestContext"]["authorizer"] == {"lambda": {}}
+
+
+def test_a_caller_that_stops_sending_holds_up_neither_the_clock_nor_another_caller(
+    world: World,
+) -> None:
+    with closing(world.connection()) as stalled:
+        stalled.putrequest("POST", "/shut")
+        stalled.putheader("Content-Length", "10")
+        stalled.endheaders()
+        hour_on = world.clock.now() + timedelta(hours=1)
+        world.clock.move_to(hour_on)
+        assert world.clock.now() >= hour_on
+        assert world.ask("POST", "/shut", BEARER).status == 200
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,19 @@ Conditions:
   HasUrl: !Not [!Equals [!Ref Url, '']]
   Both: !And [!Condition IsLarge, !Condition HasUrl]
   Either: !Or [!Condition IsLarge, !Condition HasUrl]
+Rules:
+  LargeNeedsUrl:
+    RuleCondition: !Equals [!Ref Size, large]
+    Assertions:
+      - {Assert: !Not [!Equals [!Ref Url, '']], AssertDescription: A large one needs a URL.}
+  Sizes:
+    Assertions:
+      - {Assert: !Contains [[small, large], !Ref Size], AssertDescription: Never seen.}
+      - {Assert: !Not [!Contains [[x], !Ref Url]], AssertDescription: No URL is x.}
 Globals:
   Function:
     Timeout: 5
+    LoggingConfig: {ApplicationLogLevel: WARN}
     Environment: {Variables: {STAGE: !Ref AWS::StackName}}
 Resources:
   Bucket: {Type: AWS::S3::Bucket}
@@ -38,6 +48,7 @@ Resources:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: functions/main/
+      LoggingConfig: {ApplicationLogLevel: INFO}
       Handler: app.handler
       Environment:
         Variables:
@@ -83,6 +94,7 @@ def test_defaults_and_globals_count_where_nothing_else_is_said(tmp_path: Path) -
     assert template.buckets == ("embedded-bucket",)
     guard, main = template.functions
     assert (guard.timeout, main.timeout) == (timedelta(seconds=9), timedelta(seconds=5))
+    assert (guard.log_level, main.log_level) == ("WARN", "INFO")
     assert guard.folder == tmp_path / "functions" / "guard"
 
 
@@ -133,7 +145,7 @@ def test_schedules_have_their_rate_and_their_event(tmp_path: Path) -> None:
             "nothing is known of Bucket.DomainName",
         ),
         ("!Ref Bucket", "!Ref Buckt", "nothing is known of Buckt"),
-        ("!Equals [!Ref Size, large]", "!Contains [[large], x]", "condition .* is not understood"),
+        ("!Equals [!Ref Size, large]", "!Xor [[large], x]", "condition .* is not understood"),
     ],
 )
 def test_what_is_not_understood_stops_the_stack_by_name(
@@ -151,3 +163,12 @@ def test_a_parameter_is_one_of_the_template_s_with_a_value_that_it_allows(
         loaded(tmp_path, Siz="large")
     with pytest.raises(TemplateError, match="Size must be one of small, large"):
         loaded(tmp_path, Size="huge")
+
+
+def test_the_template_s_rules_are_held_against_the_parameters_as_on_a_deployment(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(TemplateError, match="A large one needs a URL"):
+        loaded(tmp_path, Size="large")
+    with pytest.raises(TemplateError, match="No URL is x"):
+        loaded(tmp_path, Url="x")

@@ -120,6 +120,27 @@ def test_a_set_that_did_not_change_is_confirmed_and_its_keys_stay_the_same(
     assert [each for _, each in server.requests][2:] == ['"v1"', '"v2"']
 
 
+def test_an_etag_is_never_shown_to_another_resource_than_its_own(server: KeySetServer) -> None:
+    server.headers["etag"] = '"1"'
+    keys = client(server, discover=True, limits=Limits(max_age=2 * DAY))
+    keys.key(OLD, NOW)
+    server.metadata, server.jwks = {"jwks_uri": f"{server.issuer}/moved"}, ONLY_NEW
+    assert keys.key(NEW, NOW + DAY).kid == NEW
+    assert server.requests[-1] == ("/moved", "")
+
+
+def test_a_set_whose_address_is_no_address_costs_no_known_key_and_is_not_asked_for_at_once_again(
+    server: KeySetServer,
+) -> None:
+    keys = client(server, discover=True, limits=Limits(max_age=2 * DAY))
+    first = keys.key(OLD, NOW)
+    server.metadata = {"jwks_uri": "http://127.0.0.1 /keys"}
+    assert keys.key(OLD, NOW + DAY) is first
+    asked = len(server.requests)
+    assert keys.key(OLD, NOW + DAY + SECOND) is first
+    assert len(server.requests) == asked
+
+
 def test_304_to_a_question_that_did_not_ask_for_it_is_a_failure(server: KeySetServer) -> None:
     server.answer = Answer(status=304)
     assert is_unavailable(client(server), OLD)

@@ -538,6 +538,11 @@ def test_what_is_no_url_is_said_to_be_none(url: str) -> None:
     assert fault(url) == "that is not a URL"
 
 
+@pytest.mark.parametrize("host", ["a b", "a\x7fb"])
+def test_a_host_with_characters_that_no_host_has_gets_no_request(host: str) -> None:
+    assert "no answer from" in fault(f"https://{host}/")
+
+
 # TLS
 
 

@@ -62,6 +62,7 @@ class JwksClient:
         self._timeout = timeout
         self._cache = Cache()
         self._discovered: tuple[datetime, str] | None = None
+        self._fetched_from = ""
         self._flight = threading.Lock()
 
     def key(self, kid: str, now: datetime) -> TrustedKey:
@@ -103,7 +104,8 @@ class JwksClient:
             return jwks_cache.failed(self._cache, now)
 
     def _fetched(self, uri: str, now: datetime, deadline: float) -> Cache:
-        known = self._cache.etag
+        # An entity tag means something to the resource that gave it, and to no other.
+        known = self._cache.etag if uri == self._fetched_from else ""
         answer = self._get(uri, {"if-none-match": known} if known else {}, deadline)
         max_age = _max_age(answer.headers.get("cache-control", ""))
         if known and answer.status == HTTPStatus.NOT_MODIFIED:
@@ -111,11 +113,10 @@ class JwksClient:
         if answer.status != HTTPStatus.OK:
             raise KeySetUnavailableError(f"the key set is answered with {answer.status}")
         etag = answer.headers.get("etag", "")
+        keys = jwks_cache.parse(answer.body)
+        self._fetched_from = uri
         return jwks_cache.fetched(
-            jwks_cache.parse(answer.body),
-            now,
-            max_age=max_age,
-            etag=etag if _ETAG.fullmatch(etag) else "",
+            keys, now, max_age=max_age, etag=etag if _ETAG.fullmatch(etag) else ""
         )
 
     def _jwks_uri(self, now: datetime, deadline: float) -> str:

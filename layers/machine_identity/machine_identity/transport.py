@@ -74,9 +74,9 @@ def send(
     """Send one request over HTTPS, or over HTTP to loopback: the Transport of production."""
     deadline = time.monotonic() + timeout.total_seconds()
     parts = _parts(url)
-    connection = _connection(parts)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
+        connection = _connection(parts)
         sock = _connected(connection.host, connection.port, deadline)
         with closing(_Wire(sock, deadline)) as wire:
             if parts.scheme == "https":

@@ -1,5 +1,6 @@
 """boto3 clients with bounded patience, and the translation of their errors, once, at the edge."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 3
 _PATIENCE: Final = timedelta(seconds=5)
+
+# At DEBUG these write whole requests: the message that KMS signs, the headers, the signature.
+for _name in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 @overload
