@@ -54,11 +54,13 @@ class LambdaControl:
         """Answer one request."""
         name, _, rest = request.path.removeprefix(_INVOCATIONS).partition("/")
         if not request.path.startswith(_INVOCATIONS) or rest != "invocations":
-            return _fault(HTTPStatus.NOT_FOUND, "UnknownOperationException", "only Invoke")
+            sentence = f"only POST {_INVOCATIONS}NAME/invocations is answered"
+            return _fault(HTTPStatus.NOT_FOUND, "UnknownOperationException", sentence)
         function = self.functions.get(name.rpartition(":function:")[2].partition(":")[0])
         if function is None:
             known = ", ".join(self.functions)
-            return _fault(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", f"known: {known}")
+            sentence = f"there is no such function; there are {known}"
+            return _fault(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", sentence)
         try:
             event = json.loads(request.get_data() or b"{}")
         except (ValueError, RecursionError):

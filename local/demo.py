@@ -8,6 +8,10 @@ import json
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local import tokens
 from local.client import Client
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from local.trace import Moment
 
 TEXT: Final = "hello world"
+TIMEOUT: Final = timedelta(seconds=10)
 
 
 class UnexpectedError(Exception):
@@ -48,10 +53,13 @@ class Demo:
         self._refusals(token)
         self._say.title("The key rotates while a client keeps calling")
         rotate_under_a_client(self._stack, self._client, self._say)
+        self._say.step("", "That is all", "every step, refusal and call did what it says")
+        self._say.note("make serve keeps the stack up and prints a call of each kind")
 
     def _key(self) -> str:
         say = self._say
         status = self._client.invoke("RotationFunction", {"command": "status"})
+        self._expect("keys" in status, f"the state of the keys, and not {status}")
         keys = {key["state"]: key for key in status["keys"]}
         self._expect(keys.keys() == {"active", "standby"}, "one active and one standby key")
         say.step("0", "rotation", "made two keys in KMS; the private halves never leave it")
@@ -101,12 +109,12 @@ class Demo:
         say.show("body", body)
         answer = self._client.call(body.encode(), token)
         decided = self._moment("authorizer")
+        self._expect(answer.status == HTTPStatus.OK, f"status 200, and not {answer.status}")
         say.step(
             "10-12", "authorizer", "reads kid, fetches the issuer's key set, checks all of it"
         )
         say.show("kid", tokens.header(token)["kid"])
         say.show("context", decided["answer"]["context"])
-        self._expect(decided["answer"]["isAuthorized"] is True, "the token is accepted")
         say.step("13", "uppercase", f"answers with status {answer.status}")
         say.show("body", json.dumps(answer.members))
         self._expect(answer.members == {"result": TEXT.upper()}, "HELLO WORLD")
@@ -120,10 +128,33 @@ class Demo:
             ("a token with a changed role", HTTPStatus.FORBIDDEN, forged, body),
             ("a body that is no JSON", HTTPStatus.BAD_REQUEST, token, b"hello"),
         )
+        self._refused_assertions()
         for name, expected, bearer, content in cases:
             answer = self._client.call(content, bearer)
             self._expect(answer.status == expected, f"{name} is answered with {expected}")
             self._say.good(f"{name}: {answer.status} {json.dumps(answer.members)}")
+
+    def _refused_assertions(self) -> None:
+        """Show the authorization server what it saw before, and a key that nobody published."""
+        server = self._stack.authorization_server
+        asked = self._moment("token_request")["asked"]
+        stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        header = {"kid": "of-a-stranger", "typ": tokens.header(asked.assertion)["typ"]}
+        claims = tokens.claims(asked.assertion)
+        other = jwt.encode(claims, stranger, algorithm="RS256", headers=header)
+        for name, assertion in (
+            ("an assertion for the second time", asked.assertion),
+            ("one by a key that was never published", other),
+        ):
+            form = urlencode({**_form(asked), "client_assertion": assertion}).encode()
+            kind = {"content-type": "application/x-www-form-urlencoded"}
+            answer = transport.send(
+                "POST", server.token_endpoint, headers=kind, body=form, timeout=TIMEOUT
+            )
+            refusal = json.loads(answer.body)
+            self._expect(answer.status != HTTPStatus.OK, f"{name} is refused")
+            reason = refusal["error_description"].split(":")[0]
+            self._say.good(f"{name}: {answer.status} {refusal['error']}, {reason}")
 
     def _moment(self, what: str) -> Any:  # noqa: ANN401 - what the parties tell
         """Return the details of the last moment of that kind."""
@@ -136,7 +167,7 @@ class Demo:
             raise UnexpectedError(what)
 
     def _fetched(self, url: str) -> Any:  # noqa: ANN401 - any JSON
-        answer = transport.send("GET", url, headers={}, timeout=timedelta(seconds=10))
+        answer = transport.send("GET", url, headers={}, timeout=TIMEOUT)
         return json.loads(answer.body)
 
 

@@ -46,7 +46,8 @@ class LoopbackServer:
     def __enter__(self) -> Self:
         """Bind the port and serve."""
         server = make_server(HOST, 0, self._app, threaded=True, request_handler=self._handler)
-        thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,))
+        # A daemon: an interrupt between two of these lines must not keep the process alive.
+        thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         self._closing.callback(thread.join)
         self._closing.callback(server.shutdown)

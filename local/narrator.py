@@ -33,7 +33,7 @@ class Narrator:
         if isinstance(value, Mapping):
             self._line(f"       {self._styled('name', name)}")
             for member, each in value.items():
-                self._line(f"         {member:<22} {plain(each)}")
+                self._line(f"         {member:<22} {plain(each) or '(none)'}")
         else:
             self._line(f"       {self._styled('name', name)}  {plain(value)}")
 

@@ -1,11 +1,13 @@
 """The commands of ``python -m local``: ``demo`` tells the story, ``serve`` keeps the stack up."""
 
+import io
 import json
 import os
 import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -16,6 +18,11 @@ from local.rotation_demo import RotationError
 from local.stack import NOT_OURS, Stack
 from local.template import TemplateError
 from local.usage import usage
+from machine_identity.errors import SettingsError
+
+_STARTING = """\
+Starting an emulated AWS (moto), an authorization server, and the five functions of template.yaml,
+each in a process of its own, on loopback …"""
 
 _parameter = click.option(
     "--parameter",
@@ -34,6 +41,9 @@ def main() -> None:
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             del os.environ[name]
     os.environ.update(NOBODY)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode is one to print to
+            stream.reconfigure(errors="replace")
 
 
 @main.command()
@@ -41,31 +51,37 @@ def main() -> None:
 def demo(pairs: tuple[str, ...]) -> None:
     """Tell the story, steps 0 to 13, and rotate the key while a client keeps calling."""
     say = Narrator(sys.stdout)
-    click.echo("Starting AWS, an authorization server and five functions on loopback …", err=True)
     with _stack(pairs) as stack:
         try:
             Demo(stack, say).run()
         except (UnexpectedError, RotationError) as error:
             say.bad(f"expected: {error}")
-            say.note(f"the functions' logs were in {stack.logs}")
+            for line in stack.warnings():
+                say.note(line)
             raise click.exceptions.Exit(1) from None
 
 
 @main.command()
 @_parameter
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A private key of yours (PEM): registers a client for `machine-identity call`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
-def serve(*, pairs: tuple[str, ...], as_json: bool) -> None:
+def serve(*, pairs: tuple[str, ...], as_json: bool, key: Path | None) -> None:
     """Keep the stack up until Ctrl-C, and say what to try."""
-    with suppress(KeyboardInterrupt), _stack(pairs) as stack:
+    with suppress(KeyboardInterrupt), _stack(pairs, key) as stack:
         click.echo(json.dumps(stack.addresses) if as_json else usage(stack))
         sys.stdout.flush()
         threading.Event().wait()
 
 
-def _stack(pairs: tuple[str, ...]) -> Stack:
+def _stack(pairs: tuple[str, ...], key: Path | None = None) -> Stack:
+    click.echo(_STARTING, err=True)
     try:
-        return Stack(_parameters(pairs))
-    except TemplateError as error:
+        return Stack(_parameters(pairs), client_key=key)
+    except (TemplateError, SettingsError) as error:
         raise click.UsageError(str(error)) from None
 
 
@@ -73,10 +89,9 @@ def _parameters(pairs: tuple[str, ...]) -> Mapping[str, str]:
     parameters = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or name in NOT_OURS:
-            own = ", ".join(sorted(NOT_OURS))
-            raise click.UsageError(
-                f"--parameter {name} must be NAME=VALUE, and not one of the stack's own: {own}"
-            )
+        if not equals:
+            raise click.UsageError(f"--parameter {pair} must be NAME=VALUE")
+        if name in NOT_OURS:
+            raise click.UsageError(f"{name} is chosen by the stack itself")
         parameters[name] = value
     return parameters

@@ -68,7 +68,7 @@ def rotate_under_a_client(stack: Stack, client: Client, say: Narrator) -> None:
 
     stack.watchers.add(watch)
     caller = _Caller(client)
-    thread = threading.Thread(target=caller.run)
+    thread = threading.Thread(target=caller.run, daemon=True)
     thread.start()
     try:
         old, new = _rotated(stack, client, caller, say)
@@ -84,8 +84,9 @@ def _rotated(stack: Stack, client: Client, caller: _Caller, say: Narrator) -> tu
     old, new = (next(k for k, s in keys.items() if s == state) for state in ("active", "standby"))
     answer = client.invoke("RotationFunction", {"command": "rotate"})
     cache = _hours(stack.provider.key_set_cache)
-    say.note(f"the authorization server may use a copy of our key set for {cache}, and does")
-    say.note(f"rotate: not yet. {answer['wait']['why']}")
+    say.note(f"the authorization server may use a copy of our key set for {cache}, and does;")
+    say.note("the stack's clock is moved an hour at a time; the client never stops calling")
+    say.step("", "operator", f"rotate: not yet, because {answer['wait']['why']}")
     for _ in range(_MOST_HOURS):
         with caller.between_calls:
             stack.advance(HOUR)
@@ -100,7 +101,7 @@ def _rotated(stack: Stack, client: Client, caller: _Caller, say: Narrator) -> tu
 def _tell_changes(
     before: dict[str, str], keys: dict[str, str], passed: timedelta, caller: _Caller, say: Narrator
 ) -> None:
-    for kid, state in keys.items():
+    for kid, state in sorted(keys.items(), key=lambda each: each[1]):  # what becomes active first
         was = before.get(kid, "created")
         if was != state:
             line = f"{kid[:12]}…  {was} → {state}"
@@ -117,6 +118,7 @@ def _told(
     accepted_old, accepted_new = judged[old, True], judged[new, True]
     refused = sum(count for (_, accepted), count in judged.items() if not accepted)
     say.step("", "result", f"{caller.calls} calls, {caller.failed} failed")
+    say.note("an access token lives an hour, so each hour took an assertion:")
     say.show("assertions", f"{accepted_old} signed by the old key, {accepted_new} by the new one")
     say.show("refused   ", str(refused))
     if caller.failed or refused or not (accepted_old and accepted_new):

@@ -7,6 +7,7 @@ functions, the schedules. Their first run makes the keys. All of it ends with th
 Loopback only: whoever can reach the control or the Lambda endpoint owns the stack.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -27,10 +28,14 @@ from local.registrations import API_AUDIENCE, API_URI, ROLE, app_for
 from local.schedules import Schedules
 from local.template import REGION, Template, load
 from local.trace import Watchers
+from machine_identity.cli import public_jwk
+from machine_identity.jwk import PublicJwk
 from machine_identity.providers import DEFAULT, PROVIDERS
 from machine_identity.publication import JWKS_PATH
 
 CLIENT_ID: Final = "0f9a4b1e-5d7c-4c35-9d53-8f1f2a6b7c10"
+LAPTOP: Final = "laptop"
+"""The client that signs with a PEM file, if there is one."""
 SCOPE: Final = f"{API_URI}/.default"
 NOT_OURS: Final = frozenset(
     {"AuthorizationServer", "ClientId", "Scope", "Audience", "RequiredRoles", "PublicUrl"}
@@ -41,8 +46,16 @@ NOT_OURS: Final = frozenset(
 class Stack:
     """``with Stack() as stack``; parameters of the template may be given by name."""
 
-    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
-        """Raise TemplateError for a parameter that the template does not take."""
+    def __init__(
+        self, parameters: Mapping[str, str] | None = None, *, client_key: Path | None = None
+    ) -> None:
+        """Raise TemplateError for a parameter that the template does not take.
+
+        ``client_key`` is a PEM file: its public half is published and registered as LAPTOP.
+        Raises SettingsError if it is none.
+        """
+        self.client_key = client_key
+        self._laptop = None if client_key is None else public_jwk(client_key)
         self._given = dict(parameters or {})
         load(self._parameters("https://as.example", "https://api.example"))
         self._open = ExitStack()
@@ -62,6 +75,12 @@ class Stack:
     def advance(self, by: timedelta) -> datetime:
         """Move the clock, run the schedules that fall due, and return the new present."""
         return self._schedules.advance(by)
+
+    def warnings(self) -> list[str]:
+        """Return the last thing that each function complained about."""
+        lines = {path.stem: path.read_text().splitlines() for path in self.logs.iterdir()}
+        said = {name: [line for line in each if _is_warning(line)] for name, each in lines.items()}
+        return [f"{name}: {each[-1]}" for name, each in said.items() if each]
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -88,6 +107,8 @@ class Stack:
         self.authorization_server.register(
             app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
         )
+        if self._laptop is not None:
+            self._register(self._laptop, starting)
         template = load(self._parameters(self.authorization_server.issuer, self.api_url))
         self._make_buckets(template)
         self.functions = {
@@ -123,6 +144,13 @@ class Stack:
     def _server(self, answer: Callable[[Request], Response]) -> LoopbackServer:
         return LoopbackServer(Request.application(answer), now=self.clock.now)
 
+    def _register(self, laptop: PublicJwk, starting: ExitStack) -> None:
+        keys = json.dumps({"keys": [laptop]})
+        server = self._server(lambda _: Response(keys, mimetype="application/json"))
+        url = starting.enter_context(server).url
+        app = app_for(PROVIDERS[DEFAULT], client_id=LAPTOP, public_url=url)
+        self.authorization_server.register(app)
+
     def _parameters(self, authorization_server: str, public_url: str) -> dict[str, str]:
         return {
             **self._given,
@@ -141,3 +169,7 @@ class Stack:
                 Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
             )
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def _is_warning(line: str) -> bool:
+    return '"level": "WARNING"' in line or '"level":"WARNING"' in line or "ERROR" in line

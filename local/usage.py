@@ -1,6 +1,6 @@
 """What ``make serve`` prints: where everything is, and a call of each kind, ready to paste."""
 
-from local.stack import Stack
+from local.stack import LAPTOP, SCOPE, Stack
 
 
 def usage(stack: Stack) -> str:
@@ -33,6 +33,20 @@ The keys and what each waits for; a rotation; a month on:
   curl -s {invoke}/RotationFunction/invocations -d '{{"command": "status"}}'
   curl -s {invoke}/RotationFunction/invocations -d '{{"command": "rotate"}}'
   curl -s {at["control"]}/clock -d '{{"advance_seconds": 2592000}}'
+  curl -s {invoke}/RotationFunction/invocations -d '{{"command": "status"}}'
+(a token expires when the clock is moved: get another)
+{_laptop(stack)}
+The functions' logs, on the machine's own time: {stack.logs}
+"""
 
-The functions' logs: {stack.logs}
+
+def _laptop(stack: Stack) -> str:
+    """Return the call of the client without AWS, if its key was given."""
+    if stack.client_key is None:
+        return ""
+    return f"""
+Without AWS, by the key in {stack.client_key}:
+  .venv/bin/machine-identity call --key {stack.client_key} --text "hello world" \\
+    --authorization-server {stack.authorization_server.issuer} \\
+    --client-id {LAPTOP} --scope {SCOPE} --api {stack.api_url}
 """

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from local.client import Client
 from machine_identity import transport
@@ -59,6 +62,8 @@ def test_the_demo_tells_every_step_and_not_one_call_fails() -> None:
     calls, failed = map(int, re.findall(r"(\d+) calls, (\d+) failed", out)[0])
     assert (calls > 50, failed) == (True, 0)
     assert "not one call failed" in out
+    assert re.search("for the second time: 4.. invalid_client, AADSTS", out)
+    assert "never published: 401 invalid_client, AADSTS7000272" in out
     assert "\033" not in out + err
     assert not JWT.search(out + err)
 
@@ -113,11 +118,34 @@ class TestServe:
         assert len(functions) == 5
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
-        assert (out, err) == ("", "")
+        assert out == ""
+        assert err.count("\n") == 2  # that it is starting
         assert not [pid for pid in functions if is_alive(pid)]
 
     def get(self, url: str) -> Any:
         return json.loads(transport.send("GET", url, headers={}, timeout=10 * SECOND).body)
+
+
+def test_without_aws_a_pem_file_does_steps_1_to_13_with_the_very_words_that_serve_prints(
+    tmp_path: Path,
+) -> None:
+    key = tmp_path / "private_key.pem"
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    serving = start("serve", "--key", str(key))
+    assert serving.stdout is not None
+    printed = ""
+    while "The functions' logs" not in printed:
+        printed += serving.stdout.readline()
+    command = printed[printed.index(".venv/bin/machine-identity") :].split("\n\n")[0]
+    words = shlex.split(command.replace("\\\n", " "))
+    program = Path(sys.executable).parent / "machine-identity"
+    called = subprocess.run(
+        [program, *words[1:]], capture_output=True, text=True, timeout=60, check=False
+    )
+    serving.send_signal(signal.SIGTERM)
+    serving.communicate(timeout=30)
+    assert (called.returncode, called.stdout) == (0, "HELLO WORLD\n"), called.stderr
 
 
 @pytest.mark.parametrize("after", [0.2, 0.6, 1.2, 2.5])
@@ -142,7 +170,8 @@ def test_what_a_person_has_set_up_for_aws_or_as_a_proxy_does_not_matter() -> Non
     client = Client(lambda_url=at["lambda"], api_url=at["api"])
     assert client.uppercase("hello world") == "HELLO WORLD"
     served.send_signal(signal.SIGTERM)
-    assert served.communicate(timeout=30) == ("", "")
+    assert served.wait(timeout=30) == 0
+    served.communicate()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +179,10 @@ def test_what_a_person_has_set_up_for_aws_or_as_a_proxy_does_not_matter() -> Non
     [
         (("demo", "--parameter", "Size=1"), "Size is no parameter; there are"),
         (("serve", "--parameter", "SigningAlgorithm=HS256"), "must be one of RS256"),
-        (("serve", "--parameter", "PublicUrl=https://x"), "one of the stack's own"),
+        (
+            ("serve", "--parameter", "PublicUrl=https://x"),
+            "PublicUrl is chosen by the stack itself",
+        ),
         (("serve", "--parameter", "Provider"), "must be NAME=VALUE"),
         (
             ("demo", "--parameter", "Provider=okta", "--parameter", "SigningAlgorithm=PS256"),

@@ -9,7 +9,8 @@ import pytest
 
 from local import tokens
 from local.client import Client
-from local.stack import Stack
+from local.registrations import app_for
+from local.stack import CLIENT_ID, Stack
 from machine_identity import jwk, providers, transport
 
 if TYPE_CHECKING:
@@ -198,11 +199,53 @@ def test_a_rotation_that_does_not_wait_is_refused_so_the_server_is_a_real_judge(
     own_world: World,
 ) -> None:
     own_world.token()
-    for _ in range(2):  # the standby key was public when the server read the set; the next is new
-        own_world.rotation("rotate", unsafe=True)
-        own_world.stack.advance(timedelta(minutes=16))
-    own_world.stack.advance(timedelta(hours=2))  # the token expires, the server's copy does not
+    # The standby key was public when the server read the set; the two after it are new.
+    roll_over_in_haste(own_world, times=3)
     answer = own_world.client.invoke("TokenFunction", {})
     assert answer["error"] == "invalid_client"
     assert "AADSTS7000272" in answer["error_description"]
-    assert own_world.requests()[-1]["decision"].kid == own_world.states()["active"][0]
+    refused = [each["decision"].kid for each in own_world.requests()[-2:]]
+    assert refused == [own_world.states()["active"][0], own_world.states()["retired"][-1]]
+
+
+def test_rule_9_when_the_new_key_is_refused_the_previous_one_brings_the_token(
+    own_world: World,
+) -> None:
+    own_world.token()
+    roll_over_in_haste(own_world, times=2)
+    (active,), retired = own_world.states()["active"], own_world.states()["retired"]
+    before = {key["kid"]: key["not_before"] for key in own_world.rotation("status")["keys"]}
+    assert own_world.client.uppercase("hello world") == "HELLO WORLD"
+    asked = [each["decision"] for each in own_world.requests()[-2:]]
+    assert [(each.kid, each.fault is None) for each in asked] == [
+        (active, False),
+        (retired[-1], True),
+    ]
+    own_world.stack.advance(timedelta(minutes=16))
+    after = {key["kid"]: key["not_before"] for key in own_world.rotation("status")["keys"]}
+    assert after[retired[-1]] > before[retired[-1]]
+    assert own_world.states()["active"] == [active]
+
+
+def test_rule_2_a_server_that_does_not_take_the_next_key_keeps_the_present_one(
+    own_world: World,
+) -> None:
+    (first,) = own_world.states()["active"]
+    server, app = own_world.stack.authorization_server, own_world.stack.provider
+    forgetful = app_for(app, client_id=CLIENT_ID, public_url=own_world.stack.api_url + "/nowhere")
+    server.register(forgetful)
+    own_world.stack.advance(32 * DAY)
+    assert own_world.states()["active"] == [first]
+    why = own_world.rotation("tick")["wait"]["why"]
+    assert "the client default takes neither key: invalid_" in why
+    assert "an operator may confirm (rule 2)" in why
+    server.register(app_for(app, client_id=CLIENT_ID, public_url=own_world.stack.api_url))
+    own_world.stack.advance(DAY)
+    assert own_world.states()["active"] != [first]
+
+
+def roll_over_in_haste(world: World, times: int) -> None:
+    for _ in range(times):
+        world.rotation("rotate", unsafe=True)
+        world.stack.advance(timedelta(minutes=16))
+    world.stack.advance(timedelta(hours=2))  # the token expires, the server's copy does not

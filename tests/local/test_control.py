@@ -142,7 +142,7 @@ class TestLambda:
     def test_an_unknown_function_is_not_found_and_the_known_ones_are_named(
         self, client: Any
     ) -> None:
-        with pytest.raises(ClientError, match="known: DividingFunction") as refused:
+        with pytest.raises(ClientError, match="there are DividingFunction") as refused:
             client.invoke(FunctionName="Nobody")
         assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
 

@@ -121,9 +121,13 @@ def call(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's ow
 def jwks(key: Path, algorithm: str | None) -> None:
     """Print the JWK Set to register at an authorization server; it is public."""
     with _one_sentence(as_json=False):
-        private_key, chosen = _private_key(key, algorithm)
-        public = jwk.from_public_key(private_key.public_key(), chosen)
-        click.echo(json.dumps({"keys": [public]}, indent=2))
+        click.echo(json.dumps({"keys": [public_jwk(key, algorithm)]}, indent=2))
+
+
+def public_jwk(key: Path, algorithm: str | None = None) -> jwk.PublicJwk:
+    """Return the public half of the key in a PEM file. Raises SettingsError."""
+    private_key, chosen = _private_key(key, algorithm)
+    return jwk.from_public_key(private_key.public_key(), chosen)
 
 
 @contextmanager
