@@ -97,7 +97,8 @@ def test_the_authorizer_trusts_the_token_issuer_or_else_the_authorization_server
     assert environment("AuthorizerFunction")["ISSUER"] == ""
     assert environment("AuthorizerFunction", **CLIENT)["ISSUER"] == URL
     other = "https://sts.example/tenant/"
-    assert environment("AuthorizerFunction", **CLIENT, TokenIssuer=other)["ISSUER"] == other
+    whole = {**CLIENT, "TokenIssuer": other, "Audience": "api", "RequiredRoles": "role"}
+    assert environment("AuthorizerFunction", **whole)["ISSUER"] == other
 
 
 def test_rotation_is_cut_off_when_the_policy_says_that_its_writes_have_landed() -> None:
