@@ -1,5 +1,5 @@
 # `make` lists what there is. Every target sets up what it needs; a second run starts at once.
-.PHONY: help demo serve test test-sam lint build lock
+.PHONY: help demo serve test test-sam rehearsal lint build lock
 .DEFAULT_GOAL := help
 SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -17,6 +17,9 @@ test: ## unit tests and an end-to-end test over the embedded stack, with coverag
 
 test-sam: ## sam build, and each function in Docker with each of its events
 	@bin/setup dev && $(SAM) .venv/bin/pytest -m sam tests/sam
+
+rehearsal: ## a rotation in real time before other people's servers and verifiers (Node, 3 minutes)
+	@bin/setup local && .venv/bin/python -m rehearsal
 
 lint: ## ruff, mypy, the floors, cfn-lint on both forms of the template, sam validate
 	@bin/setup dev && bin/lint

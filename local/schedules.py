@@ -4,7 +4,8 @@ A ``rate()`` schedule starts at once. When the clock is moved, each due instant 
 to in its order and the function is invoked there, so that nothing is skipped over. A function may
 say in its answer (``wait.until``) that nothing can be due before an instant; in the same move,
 invocations before it would find that again, and are left out: so a month takes seconds. The next
-move asks anew, since an operator may have had a word in between.
+move asks anew, since an operator may have had a word in between; and so does every schedule when
+another's function changed what it keeps (its answer's ``revision`` tells), or failed to say.
 """
 
 import threading
@@ -18,11 +19,20 @@ from local.functions import Function, FunctionError
 from local.template import Schedule
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What an answer says about what is to come."""
+
+    idle_until: datetime | None = None
+    revision: object = None
+
+
 @dataclass(slots=True)
 class _Due:
     schedule: Schedule
     at: datetime
     idle_until: datetime
+    revision: object = None
 
 
 class Schedules:
@@ -57,12 +67,13 @@ class Schedules:
         """Move the clock forward, run what falls due on the way, and return the new present."""
         with self._lock:
             until = self._clock.now() + by
-            for each in self._due:
-                each.idle_until = each.at
+            self._ask_all_anew()
             while (due := self._next()) is not None and due.at <= until:
+                if self._stopped.is_set():
+                    return self._clock.now()
                 if due.at >= due.idle_until:
                     self._clock.move_to(due.at)
-                    due.idle_until = self._run(due.schedule) or due.at
+                    self._run(due)
                 due.at += due.schedule.every
             self._clock.move_to(until)
             return self._clock.now()
@@ -76,17 +87,25 @@ class Schedules:
     def _next(self) -> _Due | None:
         return min(self._due, key=lambda due: due.at, default=None)
 
-    def _run(self, schedule: Schedule) -> datetime | None:
-        """Invoke the function, and return before when it has nothing to do."""
+    def _ask_all_anew(self) -> None:
+        for each in self._due:
+            each.idle_until = each.at
+
+    def _run(self, due: _Due) -> None:
+        """Invoke the function, and note before when it has nothing to do."""
         try:
-            answer = self._functions[schedule.function].invoke(schedule.event)
+            said = _said(self._functions[due.schedule.function].invoke(due.schedule.event))
         except FunctionError:
-            return None  # in the function's log; the schedule goes on
-        return _waits_until(answer)
+            said = _Said()  # in the function's log; the schedule goes on
+        if said.revision is None or said.revision != due.revision:
+            self._ask_all_anew()
+        due.revision = said.revision
+        due.idle_until = said.idle_until or due.at
 
 
-def _waits_until(answer: Any) -> datetime | None:  # noqa: ANN401 - whatever a function answers
+def _said(answer: Any) -> _Said:  # noqa: ANN401 - whatever a function answers
     try:
-        return datetime.fromisoformat(answer["wait"]["until"])
+        until = datetime.fromisoformat(answer["wait"]["until"])
     except (KeyError, TypeError, ValueError):
-        return None
+        return _Said()
+    return _Said(idle_until=until, revision=answer.get("revision"))

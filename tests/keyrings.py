@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from machine_identity import lifecycle, publication
+from machine_identity.canary import PUBLISHED_SET
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, State
-from machine_identity.policy import Policy
+from machine_identity.policy import CanaryTimes, Policy
 from machine_identity.steps import Step, Wait
+from machine_identity.testimony import Testimony, Trial
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -26,8 +28,12 @@ POLICY = Policy(
     clock_skew=timedelta(seconds=50_000),
     signer_bound=timedelta(seconds=600_000),
     run_bound=timedelta(seconds=30),
+    canary=CanaryTimes(apart=timedelta()),
 )
-"""No two durations, and no two sums of them, are alike: a wrong term shows."""
+"""No two durations, and no two sums of them, are alike: a wrong term shows.
+
+One success is a proof, which these worlds have at once: rule 2 has tests of its own.
+"""
 PUBLICATION_INTERVAL = timedelta(seconds=1 + 10 + 70_000 + 50_000)
 RETIRE_INTERVAL = timedelta(
     seconds=30 + 600_000 + (1 + 10 + 70_000 + 50_000) + 400 + 200 + 50_000 + 3_000
@@ -83,6 +89,17 @@ def standing(keyring: Keyring, policy: Policy = POLICY) -> Standing:
     )
 
 
+def proven(keyring: Keyring, at: datetime, apart: timedelta = POLICY.canary.apart) -> Testimony:
+    """Return the testimony that the standby key was tried at that instant, and accepted."""
+    standby = keyring.standby
+    if standby is None:
+        return Testimony()
+    trial = Trial(
+        client=PUBLISHED_SET, kid=standby.kid, first_success_at=at - apart, last_success_at=at
+    )
+    return Testimony(trials=(trial,))
+
+
 def step_at(
     keyring: Keyring,
     now: datetime,
@@ -94,7 +111,11 @@ def step_at(
     kids = (each.kid for each in keyring.published)
     found = Evidence(
         observation=observation or seen(now, *kids, max_age=policy.max_age),
-        **{"standing": standing(keyring, policy), **evidence},
+        **{
+            "standing": standing(keyring, policy),
+            "testimony": proven(keyring, now),
+            **evidence,
+        },
     )
     return lifecycle.next_step(keyring, policy, found, now)
 

@@ -7,22 +7,26 @@ with tags, states and an index that may lag, and a public URL with or without a 
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from machine_identity import jwk, publication
 from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
-from machine_identity.errors import ConflictError, TransportError
+from machine_identity.errors import ConflictError, SettingsError, TransportError
+from machine_identity.evidence import OwnedKey
 from machine_identity.jwk import PublicJwk
 from machine_identity.transport import Response
+from tests.kms import Kms
 
 NOTHING = timedelta()
 CDN_MAX_AGE = timedelta(minutes=5)
+_CURVES: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1()}
 
 type Meddler = Callable[[Literal["before", "after"], str], None]
 """Called round every call to the outside; may raise, move the clock, or let somebody else act."""
@@ -37,14 +41,20 @@ class KmsKey:
     created_at: datetime
     enabled: bool = True
     deletion_at: datetime | None = None
+    is_ours: bool = True
+    """Whether it carries our tags still; an operator may have taken them."""
 
 
 class Store:
     """Documents with compare-and-swap, as ``aws.s3.Bucket`` promises them."""
 
-    def __init__(self, name: str, called: Meddler) -> None:
+    def __init__(
+        self, name: str, called: Meddler, time: Callable[[], datetime] | None = None
+    ) -> None:
         self._name = name
         self._called = called
+        self.time = time
+        """The store's own clock, which dates its answers; one without a clock dates none."""
         self.documents: dict[str, Document] = {}
         self._ever: set[str] = set()
 
@@ -52,7 +62,9 @@ class Store:
         self._called("before", f"{self._name}.read")
         document = self.documents.get(key)
         self._called("after", f"{self._name}.read")
-        return document
+        if document is None or self.time is None:
+            return document
+        return replace(document, date=format_datetime(self.time(), usegmt=True))
 
     def has_history(self, key: str) -> bool:
         self._called("before", f"{self._name}.has_history")
@@ -92,9 +104,9 @@ class KeyService:
 
     def create(self, algorithm: str, intent: str) -> str:
         self._called("before", "kms:CreateKey")
-        assert algorithm == "ES256", "the only kind of key in this world, because it is fast made"
+        curve = _CURVES[algorithm]  # no others in this world, because these are fast made
         arn = f"arn:aws:kms:eu-central-1:123456789012:key/{next(self._numbers)}"
-        private = ec.generate_private_key(ec.SECP256R1())
+        private = ec.generate_private_key(curve)
         self.keys[arn] = KmsKey(private=private, intent=intent, created_at=self._clock())
         self._called("after", "kms:CreateKey")
         return arn
@@ -119,6 +131,32 @@ class KeyService:
         self._called("before", "tag:GetResources")
         return bool(self._shown())
 
+    def is_usable(self, arn: str, algorithm: str) -> bool:
+        self._called("before", "kms:DescribeKey")
+        self._authorized(arn, "kms:DescribeKey")
+        key = self.keys[arn]
+        if not self.exists(arn):
+            raise AwsError("kms:DescribeKey", "NotFoundException")
+        return key.enabled and key.deletion_at is None and self._fits(arn, algorithm)
+
+    def search(self) -> tuple[OwnedKey, ...]:
+        self._called("before", "tag:GetResources")
+        return tuple(self._owned(arn) for arn in self._shown())
+
+    def _owned(self, arn: str) -> OwnedKey:
+        key = self.keys[arn]
+        shown = key.enabled and key.deletion_at is None
+        algorithm = next(name for name in _CURVES if self._fits(arn, name))
+        public = jwk.from_public_key(key.private.public_key(), algorithm) if shown else None
+        return OwnedKey(arn=arn, intent=key.intent, created_at=key.created_at, jwk=public)
+
+    def _fits(self, arn: str, algorithm: str) -> bool:
+        try:
+            jwk.from_public_key(self.keys[arn].private.public_key(), algorithm)
+        except SettingsError:
+            return False
+        return True
+
     def disable(self, arn: str) -> None:
         self._called("before", "kms:DisableKey")
         self._authorized(arn, "kms:DisableKey")
@@ -139,12 +177,37 @@ class KeyService:
 
     def _shown(self) -> list[str]:
         now = self._clock()
-        shown = [arn for arn, key in self.keys.items() if now >= key.created_at + self.index_lag]
+        shown = [
+            arn
+            for arn, key in self.keys.items()
+            if key.is_ours and now >= key.created_at + self.index_lag
+        ]
         return [arn for arn in shown if self.exists(arn)]
 
     def _authorized(self, arn: str, operation: str) -> None:
-        if self._clock() < self.keys[arn].created_at + self.tags_count_after:
+        key = self.keys[arn]
+        if self._clock() < key.created_at + self.tags_count_after or not key.is_ours:
             raise AwsError(operation, "AccessDeniedException")
+
+
+class SigningService:
+    """KMS as the token function reaches it: it signs with keys that are there and enabled."""
+
+    def __init__(self, keys: KeyService, called: Meddler) -> None:
+        self._keys = keys
+        self._called = called
+
+    def sign(self, **request: Any) -> dict[str, Any]:
+        self._called("before", "kms:Sign")
+        arn, kms = request["KeyId"], Kms()
+        if arn in self._keys.keys and self._keys.exists(arn):
+            key = self._keys.keys[arn]
+            kms.keys = {arn: key.private}
+            if key.deletion_at is not None:
+                kms.refusals = {arn: "KMSInvalidStateException"}
+            elif not key.enabled:
+                kms.refusals = {arn: "DisabledException"}
+        return kms.sign(**request)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,12 +238,24 @@ class PublicUrl:
         if isinstance(self.failure, TransportError):
             raise self.failure
         document = self.document(url.removeprefix(self.issuer))
+        date = format_datetime(self.clock(), usegmt=True)
         if self.failure is not None or document is None:
-            return Response(status=self.failure or 503, headers={}, body=b'{"error": "none"}')
+            error = b'{"error": "none"}'
+            return Response(status=self.failure or 503, headers={"date": date}, body=error)
         caching = document.cache_control or ""
         if self.max_age is not None:
             caching = f"public, max-age={int(self.max_age.total_seconds())}"
-        return Response(status=200, headers={"cache-control": caching}, body=document.body)
+        headers = {"cache-control": caching, **self._dated(url.removeprefix(self.issuer))}
+        return Response(status=200, headers=headers, body=document.body)
+
+    def _dated(self, path: str) -> dict[str, str]:
+        """Return what tells the time: a CDN's copy bears the date at which it was fetched."""
+        now = self.clock()
+        if not self.has_cdn or path not in self._copies:
+            return {"date": format_datetime(now, usegmt=True)}
+        fetched_at = self._copies[path][0]
+        age = int((now - fetched_at).total_seconds())
+        return {"date": format_datetime(fetched_at, usegmt=True), "age": str(age)}
 
     def document(self, path: str) -> Document | None:
         """Return the document as it is served at this instant."""

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
@@ -53,6 +53,8 @@ class TokenEndpoint:
         self.keys = keys
         self.client_id = self.issuer = self.subject = "client-1"
         self.typ = "client-authentication+jwt"
+        self.echo: Callable[[str], str] = str
+        """How a refused assertion stands in the description: whole, or in pieces."""
         self.audience = ""
         """What ``aud`` must be; nothing is the issuer identifier."""
         self.now: datetime | None = None
@@ -136,7 +138,8 @@ class TokenEndpoint:
                 algorithms=[key["alg"] for key in self.keys],
             )
         except (JoseError, ValueError) as error:
-            return f"signature: {type(error).__name__} of {form['client_assertion']}"
+            echo = self.echo(form["client_assertion"])
+            return f"signature: {type(error).__name__} of {echo}"
         expected = {"iss": self.issuer, "sub": self.subject, "aud": self.audience or self.url}
         if not expected.items() <= token.claims.items() or token.header["typ"] != self.typ:
             return "the claims are not those that are expected"

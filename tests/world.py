@@ -7,33 +7,51 @@ policy.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import jwt
 
 from machine_identity import keyring as keyrings
 from machine_identity import publication
+from machine_identity import testimony as testimonies
+from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
+from machine_identity.aws.signer import KeyringSigner
+from machine_identity.client_assertion import SigningError
+from machine_identity.errors import ConflictError, InvalidClientError
 from machine_identity.keyring import Key, Keyring, State
-from machine_identity.policy import Policy
+from machine_identity.policy import CanaryTimes, Policy
 from machine_identity.probe import Probe
+from machine_identity.providers import PROVIDERS, Client
 from machine_identity.rotation import Rotation, Run
 from machine_identity.rotation import World as Outside
 from machine_identity.steps import Step, Wait
-from tests.outside import KeyService, Meddler, PublicUrl, Store
+from machine_identity.testimony import Testimony
+from machine_identity.witness import Sight, Signer, Witness
+from machine_identity.witness import World as SignersOutside
+from tests.outside import KeyService, Meddler, PublicUrl, SigningService, Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+    from machine_identity.aws.s3 import Bucket
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ISSUER = "https://identity.example"
 TICK = timedelta(minutes=15)
+PAUSE = timedelta(minutes=10)
+"""Between two runs of the canary at least."""
 SECOND = timedelta(seconds=1)
 NOTHING = timedelta()
 POLICY = Policy(
     algorithm="ES256",
     rotation_interval=timedelta(hours=12),
     key_set_cache=timedelta(hours=1),
+    canary=CanaryTimes(apart=NOTHING),
 )
 """Compressed as far as the inequalities allow with an hour of signer's bound: see ``Times``."""
 
@@ -68,9 +86,16 @@ class World:
         self.calls: list[str] = []
         self.meddler: Meddler | None = None
         self.steps: list[tuple[datetime, Step]] = []
-        self.state = Store("state", self._called)
-        self.published = Store("published", self._called)
+        self.clock_error = NOTHING
+        """How far the clock of a run is ahead of everybody else's."""
+        self.state = Store("state", self._called, self.clock)
+        self.published = Store("published", self._called, self.clock)
         self.kms = KeyService(self.clock, self._called)
+        self.token_state = Store("token", self._called)
+        """The same documents, as the token function reaches them."""
+        self.token_state.documents = self.state.documents
+        self.providers: list[Provider] = []
+        """Where the token function has a client; each is asked in a trial."""
         self.url = PublicUrl(
             store=self.published, clock=self.clock, has_cdn=has_cdn, issuer=ISSUER
         )
@@ -78,6 +103,10 @@ class World:
         self._sets: list[tuple[datetime, frozenset[str]]] = []
         self._rings: list[tuple[datetime, Keyring]] = []
         self._retired_at: dict[str, datetime] = {}
+        self._signed: set[str] = set()
+        """The kids of all keys that were ever active."""
+        self.meddled: set[str] = set()
+        """The ARNs of the keys that an operator disabled, ended or untagged in KMS by hand."""
         self._is_born = False
         self.is_unsafe = False
         """Whether an operator said so, and rule 1 is not to be asserted any more."""
@@ -91,8 +120,8 @@ class World:
             keys=self.kms,
             state=self.state,
             published=self.published,
-            probe=Probe(issuer, self.url, self.clock),
-            clock=self.clock,
+            probe=Probe(issuer, self.url, self._run_s_clock),
+            clock=self._run_s_clock,
             unique=lambda: f"intent-{next(self._names)}",
             report=lambda step, _: self.steps.append((self.now, step)),
         )
@@ -101,19 +130,68 @@ class World:
         )
 
     def tick(self, at: datetime | None = None) -> Run:
-        """Run a tick at an instant, which must not lie behind."""
+        """Run a tick at an instant, which must not lie behind; the canary runs up to it."""
         assert at is None or at >= self.now
-        self.now = at or self.now
+        if at is not None:
+            self._prove_up_to(at)
         return self.rotation().tick()
 
     def live(self, duration: timedelta, every: timedelta = TICK) -> None:
-        """Let the time pass, with ticks as the schedule has them."""
+        """Let the time pass, with ticks and trials as their schedules have them."""
         until = self.now + duration
         while self.now + every <= until:
             self.now += every
+            self._prove_if_possible()
             self.rotation().tick()
             self.check()
         self.now = until
+
+    def witness(self, prove: Callable[[Client, Signer], None] | None = None) -> Witness:
+        """Return the witness of a token function just started."""
+        kms = SigningService(self.kms, self._called)
+        keys = KeyringSigner(
+            bucket=cast("Bucket", self.token_state), kms=cast("KMSClient", kms), identity="default"
+        )
+        outside = SignersOutside(
+            keys=keys,
+            store=self.token_state,
+            prove=prove or self._proven_to_provider,
+            transport=self.url,
+            clock=_TokenClock(self),
+        )
+        return Witness(identity="default", world=outside, times=self.policy.canary)
+
+    def prove(self) -> Sight:
+        """Run the canary, with a client at each provider."""
+        return self.witness().look([client(str(each)) for each in range(len(self.providers))])
+
+    def testimony(self) -> Testimony:
+        document = self.state.documents.get("default/evidence.json")
+        return Testimony() if document is None else testimonies.parse(document.body)
+
+    def _proven_to_provider(self, at: Client, signer: Signer) -> None:
+        provider = self.providers[int(at.name)]
+        draft = at.draft("https://as.example/token")
+        if not provider.accepts(signer.sign(draft, now=self.now, jti="jti")):
+            raise InvalidClientError("invalid_client", "the key is not known")
+
+    def _prove_up_to(self, at: datetime) -> None:
+        """Run the canary whenever it wants to, on the last day: a proof lives no longer."""
+        wanted = max(self.now, at - self.policy.canary.lifetime)
+        while wanted <= at:
+            self.now = wanted
+            until = self._prove_if_possible()
+            wanted = until if until is not None and until > wanted else wanted + PAUSE
+        self.now = at
+
+    def _prove_if_possible(self) -> datetime | None:
+        try:
+            return self.prove().until
+        except (AwsError, ConflictError, SigningError):
+            return None
+
+    def _run_s_clock(self) -> datetime:
+        return self.now + self.clock_error
 
     def keyring(self) -> Keyring:
         document = self.state.documents.get("default/keyring.json")
@@ -165,16 +243,20 @@ class World:
         keyring, published = self._rings[-1][1], self._sets[-1][1]
         active = keyring.in_state(State.ACTIVE)
         born = self._is_born = self._is_born or bool(active)
-        assert len(active) == int(born), "exactly one key signs"
+        revoked = {key.kid for key in keyring.keys if key.revoked_at is not None}
+        is_bereft = not active and bool(revoked)
+        assert is_bereft or len(active) == int(born), "exactly one key signs"
+        assert all(key.kid not in revoked for key in keyring.published), "rule 10"
         for key in active if not self.is_unsafe else ():
             known = self._known_since(self.now - self.times.publication)
             assert all(key.kid in kids for kids in known), "rule 1: some cache lacks the key"
         for key in keyring.in_state(State.RETIRED):
             assert key.kid in published, "rule 3: what the key signed may be valid"
         for key in keyring.in_state(State.REMOVED):
-            until = self._retired_at[key.kid] + self.times.retirement
-            assert self.now >= until, "rule 3: removed too early"
-        for key in keyring.published:
+            if key.kid in self._signed - revoked:
+                until = self._retired_at[key.kid] + self.times.retirement
+                assert self.now >= until, "rule 3: removed too early"
+        for key in (key for key in keyring.published if key.arn not in self.meddled):
             assert self.kms.keys[key.arn].enabled, "a key in use is disabled"
             assert self.kms.keys[key.arn].deletion_at is None, "a key in use will be deleted"
 
@@ -186,7 +268,7 @@ class World:
     def _called(self, moment: Literal["before", "after"], call: str) -> None:
         if moment == "before":
             self.calls.append(call)
-        if moment == "after" and call.endswith(".write"):
+        if moment == "after" and call in {"state.write", "published.write"}:
             self._record()
         self.check()
         if self.meddler is not None:
@@ -207,15 +289,44 @@ class World:
             return
         assert not self._rings or ring.revision > self._rings[-1][1].revision, "rule 6"
         self._rings.append((self.now, ring))
+        self._signed |= {key.kid for key in ring.in_state(State.ACTIVE)}
         for key in ring.in_state(State.RETIRED):
             self._retired_at.setdefault(key.kid, self.now)
 
 
+class _TokenClock:
+    """The world's time, and names, as the token function takes them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> datetime:
+        return self._world.now
+
+    def unique(self) -> str:
+        return "jti"
+
+
+def client(name: str) -> Client:
+    """Return a client as a token function may have it."""
+    return Client(
+        name=name,
+        provider=PROVIDERS["rfc10070"],
+        authorization_server="https://as.example",
+        client_id="client-1",
+        scope="read",
+    )
+
+
 class Provider:
-    """Keeps our key set as long as it was promised to, and never fetches for an unknown key."""
+    """Keeps our key set as long as it was promised to, and never fetches for an unknown key.
+
+    The token function has a client there.
+    """
 
     def __init__(self, world: World, first_fetch: timedelta) -> None:
         self._world = world
+        world.providers.append(self)
         self._fetched_at = START + first_fetch - world.policy.key_set_cache
         self._keys: dict[str, Any] = {}
         self._is_begun = False
@@ -233,5 +344,6 @@ class Provider:
         key = self._keys.get(jwt.get_unverified_header(token)["kid"])
         if key is None:
             return False
-        jwt.decode(token, jwt.PyJWK(key), algorithms=["ES256"], options={"verify_exp": False})
+        options: Any = dict.fromkeys(("verify_exp", "verify_iat", "verify_aud"), False)
+        jwt.decode(token, jwt.PyJWK(key), algorithms=["ES256"], options=options)
         return True

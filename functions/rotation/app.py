@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from machine_identity import clock, commands, transport
+from machine_identity import canary, clock, commands, transport
 from machine_identity.aws.clients import client
 from machine_identity.aws.kms_keys import KmsKeys, Owner
 from machine_identity.aws.s3 import Bucket
@@ -19,7 +19,7 @@ from machine_identity.keyring import Keyring
 from machine_identity.probe import Probe
 from machine_identity.rotation import Rotation, World
 from machine_identity.settings.rotation import RotationSettings
-from machine_identity.steps import Step, Wait
+from machine_identity.steps import Rebuild, Step, Wait
 
 logger = Logger(service="rotation")
 metrics = Metrics(namespace="MachineIdentity", service="rotation")
@@ -29,10 +29,16 @@ def report(step: Step, keyring: Keyring) -> None:
     """Log a step and count it; a wait ends a run, and tells how many keys live then."""
     logger.info("step", extra={**commands.record(step), "revision_after": keyring.revision})
     if isinstance(step, Wait):
+        if step.alarm is not None:
+            metrics.add_metric(name=step.alarm, unit=MetricUnit.Count, value=1)
         live = sum(key.deletion_at is None for key in keyring.keys)
         metrics.add_metric(name="KeysLive", unit=MetricUnit.Count, value=live)
+        overdue = canary.is_overdue(keyring, settings.policy.canary_deadline, clock.now())
+        metrics.add_metric(name="PromotionOverdue", unit=MetricUnit.Count, value=int(overdue))
     else:
         metrics.add_metric(name="StepsTaken", unit=MetricUnit.Count, value=1)
+    if isinstance(step, Rebuild):
+        metrics.add_metric(name="KeyringRebuilt", unit=MetricUnit.Count, value=1)
 
 
 settings = RotationSettings.from_environment(os.environ)

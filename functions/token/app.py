@@ -1,43 +1,115 @@
 """Steps 1, 2, 7 and 8: an access token for a configured client, proven by an assertion from KMS.
 
 Takes ``{"client": NAME, "scope": …}``, both optional; answers the token or an error, both in the
-manner of RFC 6749 section 5. What is expected to go wrong is an answer, never a traceback.
+manner of RFC 6749 section 5. Its schedule's ``{"command": "canary"}`` proves the standby key (rule
+2) and is answered without a token. What is expected to go wrong is an answer, never a traceback.
 """
 
 import os
 import time
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from machine_identity import clock, transport
+from machine_identity.aws import AwsError
 from machine_identity.aws.clients import client
 from machine_identity.aws.s3 import Bucket
 from machine_identity.aws.signer import KeyringSigner
-from machine_identity.errors import TokenRequestError
-from machine_identity.settings.token import Clients, Question, TokenSettings
-from machine_identity.token_source import TokenSource
+from machine_identity.client_assertion import SigningError
+from machine_identity.client_credentials import Failure
+from machine_identity.errors import ConflictError, TokenRequestError
+from machine_identity.settings.token import CANARY, Clients, Question, TokenSettings
+from machine_identity.testimony import NewerTestimonyError
+from machine_identity.token_source import Fallback, TokenSource
+from machine_identity.witness import Witness, World
+
+UNSAID = (AwsError, ConflictError, NewerTestimonyError, SigningError)
+"""Why there may be no testimony."""
+HASTE = timedelta(seconds=1)
+"""How long a caller's token may wait for a testimony to be read, and to be written."""
 
 logger, metrics = Logger(service="token"), Metrics(namespace="MachineIdentity", service="token")
+
+
+def count(name: str, value: int = 1) -> None:
+    """Count in CloudWatch."""
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def witness(store: Bucket) -> Witness:
+    """Return a witness that writes its testimony to that store."""
+    world = World(
+        keys=signer, store=store, prove=source.prove, transport=transport.send, clock=clock
+    )
+    return Witness(identity=settings.identity, world=world)
+
+
+@cache
+def hasty() -> Witness:
+    """Return the witness of a fallback, made when there is one: a caller is waiting."""
+    return witness(Bucket(client("s3", attempts=1, patience=HASTE), settings.state_bucket))
+
+
+def tell_of_fallback() -> None:
+    """Tell people, and rotation if it can be done in haste, that the previous key was needed."""
+    logger.warning("the active key was refused, and the previous one was taken")
+    count("FallbackUsed")
+    with suppress(*UNSAID):  # the token is in hand, and matters more
+        hasty().tell_of_fallback()
+
+
 settings = TokenSettings.from_environment(os.environ)
 bucket = Bucket(client("s3"), settings.state_bucket)
 signer = KeyringSigner(bucket=bucket, kms=client("kms"), identity=settings.identity)
 clients = Clients(settings, bucket)
-source = TokenSource(signer=signer, transport=transport.send, clock=clock, sleep=time.sleep)
+source = TokenSource(
+    signer=signer,
+    transport=transport.send,
+    clock=clock,
+    sleep=time.sleep,
+    fallback=Fallback(previous=signer.previous, told=tell_of_fallback),
+)
+
+
+canary = witness(bucket)
 
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
-def handler(event: object, context: object) -> dict[str, str | int]:  # noqa: ARG001
+def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with ``access_token``, ``token_type``, ``expires_in`` and ``scope``, or ``error``."""
+    metrics.add_dimension(name="identity", value=settings.identity)
+    if event == CANARY:
+        return prove()
     try:
         asked = Question.from_event(event)
         named = clients.named(asked.client, clock.now())
         token = source.get(named, asked.scope or named.scope)
     except TokenRequestError as error:
         logger.warning("no token", extra={"code": error.code, "description": error.description})
-        metrics.add_metric(name="TokensRefused", unit=MetricUnit.Count, value=1)
+        count("TokensRefused")
         return {"error": error.code, "error_description": error.description}
     logger.info("token served", extra={"client": named.name})
-    metrics.add_metric(name="TokensServed", unit=MetricUnit.Count, value=1)
+    count("TokensServed")
     return token.answer(clock.now())
+
+
+def prove() -> dict[str, Any]:
+    """Try the standby key where it is due, and answer what came of it."""
+    try:
+        sight = canary.look(clients.usable(clock.now()))
+    except (*UNSAID, TokenRequestError) as error:
+        logger.warning("no trial", extra={"why": str(error)})
+        count("CanaryFailed")
+        return {"error": Failure.TEMPORARILY_UNAVAILABLE.value, "error_description": str(error)}
+    answer = sight.answer()
+    logger.info("canary", extra=answer)
+    count("CanaryRefused", sight.refused)
+    count("CanaryProven", len(sight.tried) - sight.refused)
+    count("PublishedStrangers", len(sight.testimony.strangers))
+    return answer

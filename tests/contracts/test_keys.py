@@ -73,3 +73,25 @@ def test_rule_5_the_end_of_a_key_may_be_repeated_in_any_order(keys: Keys) -> Non
         keys.schedule_deletion(arn, WEEK)
     keys.disable(arn)
     assert keys.any()
+
+
+def test_a_key_is_usable_while_it_is_enabled_and_only_for_its_own_kind(keys: Keys) -> None:
+    disabled, ended, kept = (keys.create("ES256", intent) for intent in ("1", "2", "3"))
+    keys.disable(disabled)
+    keys.schedule_deletion(ended, WEEK)
+    usable = [keys.is_usable(arn, "ES256") for arn in (disabled, ended, kept)]
+    assert usable == [False, False, True]
+    assert not keys.is_usable(kept, "ES384")
+
+
+def test_a_search_tells_of_every_key_and_of_the_public_half_where_it_shows(keys: Keys) -> None:
+    assert keys.search() == ()
+    made = {intent: keys.create("ES384", intent) for intent in ("first", "second", "third")}
+    public = keys.public_key(made["first"], "ES384")
+    keys.disable(made["second"])
+    keys.schedule_deletion(made["third"], WEEK)
+    found = {each.intent: each for each in keys.search()}
+    assert {intent: each.arn for intent, each in found.items()} == made
+    assert found["first"].jwk == public
+    assert (found["second"].jwk, found["third"].jwk) == (None, None)
+    assert all(each.created_at.tzinfo is not None for each in found.values())

@@ -3,8 +3,9 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any, Self
@@ -14,11 +15,13 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from local.aws import Aws
-from machine_identity import clock
+from machine_identity import clock, keyring, testimony
 from machine_identity.aws.clients import client
 from machine_identity.aws.s3 import Bucket
 from machine_identity.errors import PolicyError, SettingsError
+from machine_identity.policy import CanaryTimes
 from tests.handlers import Context, cold_start, event
+from tests.keyrings import proven
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -28,7 +31,7 @@ FIRST_TICK = ["Intend", "CreateKey", "Intend", "CreateKey", "Publish", "Promote"
 class PublicUrl:
     """Serves what stands in the published bucket, on a free loopback port."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, now: Callable[[], datetime]) -> None:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,11 +44,16 @@ class PublicUrl:
                 self.end_headers()
                 self.wfile.write(b"" if document is None else document.body)
 
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                del timestamp
+                return format_datetime(now(), usegmt=True) if outer.tells_time else "never"
+
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
                 pass
 
         self.requests: list[dict[str, str]] = []
         self.is_up = True
+        self.tells_time = True
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -65,8 +73,15 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = START
+        self.clock_error = timedelta()
+        """How far the function's clock is ahead of everybody else's."""
         self._monkeypatch = monkeypatch
         monkeypatch.setattr(clock, "now", lambda: self.now)
+
+    @property
+    def time(self) -> datetime:
+        """The true time, by which AWS and the public URL go."""
+        return self.now - self.clock_error
 
     def open(self, aws: Aws) -> None:
         """Make what a deployment makes, in an empty account."""
@@ -77,7 +92,7 @@ class World:
             s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
         self.kms = client("kms")
         self.state, self.published = Bucket(s3, "state"), Bucket(s3, "published")
-        self.url = PublicUrl(self.published)
+        self.url = PublicUrl(self.published, lambda: self.time)
         self.configure(STATE_BUCKET="state", PUBLISHED_BUCKET="published", STACK_NAME="stack")
         self.configure(PUBLIC_URL=self.url.address, SIGNING_ALGORITHM="RS256")
 
@@ -98,6 +113,16 @@ class World:
     def steps(self, question: object) -> list[str]:
         return [step["step"] for step in self.ask(question)["steps"]]
 
+    def prove(self) -> None:
+        """Write down what the token function saw when it tried the standby key twice."""
+        standing = self.state.read("default/keyring.json")
+        assert standing is not None
+        told = proven(keyring.parse(standing.body), self.now, CanaryTimes().apart)
+        body = testimony.serialise(told)
+        evidence = self.state.read("default/evidence.json")
+        tag = None if evidence is None else evidence.tag
+        self.state.write("default/evidence.json", body, expected=tag)
+
     def recorded(self) -> list[dict[str, Any]]:
         document = self.state.read("default/keyring.json")
         assert document is not None
@@ -114,7 +139,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(monkeypatch)
-    with Aws(now=lambda: made.now) as aws:
+    with Aws(now=lambda: made.time) as aws:
         made.open(aws)
         with made.url:
             yield made
@@ -158,6 +183,8 @@ def test_a_whole_life_of_a_key(world: World) -> None:
     world.ask(tick)
     first = world.recorded()[0]
     world.now = START + 30 * DAY
+    assert "(rule 2)" in world.ask(tick)["wait"]["why"]
+    world.prove()
     assert world.steps(tick) == ["Promote", "Intend", "CreateKey", "Publish"]
     assert [key["state"] for key in world.recorded()] == ["retired", "active", "standby"]
     world.now += 2 * DAY
@@ -196,6 +223,7 @@ def test_the_operator_s_commands_are_answered(world: World) -> None:
     assert plan["steps"][0]["step"] == "Promote"
     assert world.ask(event("rotation", "plan_at"))["until"] == "2029-06-01T00:00:00+00:00"
     world.now += DAY + DAY
+    world.prove()
     assert world.steps(event("rotation", "rotate"))[0] == "Promote"
     world.now += DAY / 24
     assert world.steps(event("rotation", "rotate_unsafe"))[0] == "Promote"
@@ -217,10 +245,94 @@ def test_a_bucket_that_is_not_there_is_an_answer(world: World) -> None:
     }
 
 
-def test_a_lost_keyring_is_an_answer(world: World) -> None:
+def metrics(printed: pytest.CaptureFixture[str], name: str) -> list[Any]:
+    lines = [json.loads(line) for line in "".join(printed.readouterr()).splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def test_a_lost_keyring_is_rebuilt_with_one_record_and_a_metric(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
     world.ask(event("rotation", "tick"))
+    before = {key["arn"]: key["state"] for key in world.recorded()}
     client("s3").delete_object(Bucket="state", Key="default/keyring.json")
+    world.now += DAY
+    capfd.readouterr()
+    assert world.steps(event("rotation", "tick")) == ["Rebuild", "Publish"]
+    assert metrics(capfd, "KeyringRebuilt") == [[1.0]]
+    assert {key["arn"]: key["state"] for key in world.recorded()} == before
+    world.now += DAY / 96
+    assert world.steps(event("rotation", "tick")) == []
+    assert metrics(capfd, "KeyringRebuilt") == []
+
+
+def test_a_keyring_of_somebody_else_is_an_answer(world: World) -> None:
+    world.ask(event("rotation", "tick"))
+    world.configure(PUBLIC_URL=world.url.address.replace("127.0.0.1", "localhost"))
     assert world.ask(event("rotation", "tick"))["error"] == "keyring"
+
+
+@pytest.mark.parametrize("error", [timedelta(hours=1), -timedelta(hours=1)])
+def test_rule_11_a_clock_that_is_apart_changes_nothing_and_is_a_metric(
+    world: World, capfd: pytest.CaptureFixture[str], error: timedelta
+) -> None:
+    world.ask(event("rotation", "tick"))
+    before = world.state.read("default/keyring.json")
+    world.now += 31 * DAY
+    world.clock_error = error
+    capfd.readouterr()
+    answer = world.ask(event("rotation", "tick"))
+    assert (answer["steps"], "(rule 11)" in answer["wait"]["why"]) == ([], True)
+    assert metrics(capfd, "ClockApart") == [[1.0]]
+    assert world.state.read("default/keyring.json") == before
+    world.clock_error = timedelta()
+    world.ask(event("rotation", "tick"))
+    assert metrics(capfd, "ClockApart") == []
+
+
+def test_rule_11_s3_alone_is_enough_to_tell(world: World) -> None:
+    world.ask(event("rotation", "tick"))
+    world.clock_error = DAY / 24
+    world.url.tells_time = False
+    assert "(rule 11)" in world.ask(event("rotation", "tick"))["wait"]["why"]
+
+
+def test_rule_10_revoke_ends_the_key_that_signs(world: World) -> None:
+    world.ask(event("rotation", "tick"))
+    first, second = world.recorded()
+    asked = {**event("rotation", "revoke"), "kid": first["jwk"]["kid"]}
+    world.now += DAY
+    answer = world.ask(asked)
+    assert [step["step"] for step in answer["steps"]][:3] == ["Revoke", "Disable", "Publish"]
+    assert answer["notes"] == []
+    state = world.kms.describe_key(KeyId=first["arn"])["KeyMetadata"]["KeyState"]
+    assert state == "PendingDeletion"
+    by_kid = {key["jwk"]["kid"]: key for key in world.recorded()}
+    assert by_kid[first["jwk"]["kid"]]["reason"] == "a laptop was stolen"
+    assert by_kid[second["jwk"]["kid"]]["state"] == "active"
+    assert first["jwk"]["kid"] not in {key["kid"] for key in world.key_set()["keys"]}
+
+
+@pytest.mark.parametrize("case", ["revoke", "revoke_unknown", "confirm"])
+def test_a_key_that_nobody_knows_is_refused(world: World, case: str) -> None:
+    world.ask(event("rotation", "tick"))
+    assert world.ask(event("rotation", case))["error"] == "invalid_request"
+
+
+def test_explain_tells_the_sums(world: World) -> None:
+    world.ask(event("rotation", "tick"))
+    told = world.ask(event("rotation", "explain"))["keys"]
+    assert all("rotation interval 720:00" in key["because"] for key in told)
+
+
+def test_a_key_that_kms_disabled_is_rolled_over(world: World) -> None:
+    world.ask(event("rotation", "tick"))
+    first, _ = world.recorded()
+    world.kms.disable_key(KeyId=first["arn"])
+    world.now += 2 * DAY
+    world.ask(event("rotation", "tick"))
+    world.prove()
+    assert world.steps(event("rotation", "tick"))[0] == "Promote"
 
 
 def test_unsafe_settings_stop_the_function_at_its_start(world: World) -> None:
@@ -280,10 +392,29 @@ def test_a_key_whose_deletion_is_scheduled_does_not_count_as_alive(
 ) -> None:
     for days, alive in ((0, 2), (30, 3), (2, 2)):
         world.now += days * DAY
+        if days == 30:
+            world.prove()
         world.ask(event("rotation", "tick"))
         lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
         assert [line["KeysLive"] for line in lines if "KeysLive" in line] == [[alive]]
     assert len(world.recorded()) == 3
+
+
+@pytest.mark.parametrize(("late", "overdue"), [(-1, 0), (0, 1), (10**7, 1)])
+def test_rule_2_a_promotion_that_does_not_come_is_a_metric_after_a_day(
+    world: World, capfd: pytest.CaptureFixture[str], late: int, overdue: int
+) -> None:
+    world.ask(event("rotation", "tick"))
+    world.now = START + 31 * DAY + timedelta(seconds=late)
+    capfd.readouterr()
+    world.ask(event("rotation", "tick"))
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
+    found = [line["PromotionOverdue"] for line in lines if "PromotionOverdue" in line]
+    assert found == [[overdue]]
+    world.prove()
+    world.ask(event("rotation", "tick"))
+    lines = [json.loads(line) for line in "".join(capfd.readouterr()).splitlines()]
+    assert [line["PromotionOverdue"] for line in lines if "PromotionOverdue" in line] == [[0]]
 
 
 def test_no_key_and_no_event_is_ever_logged(

@@ -45,9 +45,11 @@ def _whole(duration: timedelta) -> timedelta:
 
 
 @contextmanager
-def world(folder: Path, *schedules: tuple[timedelta, str]) -> Iterator[World]:
+def world(
+    folder: Path, *schedules: tuple[timedelta, str], source: str = NOTING
+) -> Iterator[World]:
     clock = MovableClock()
-    with function(folder, NOTING, name="NotingFunction", clock=clock) as noting:
+    with function(folder, source, name="NotingFunction", clock=clock) as noting:
         known = tuple(
             Schedule(function="NotingFunction", every=every, event=event)
             for every, event in schedules
@@ -104,6 +106,44 @@ def test_a_next_move_asks_anew_since_somebody_may_have_had_a_word(tmp_path: Path
             timedelta(),
             QUARTER,
             one_day + QUARTER,
+        ]
+
+
+# Answers what the file named like its event holds, a line an invocation, the last for ever.
+SAYING = """
+import json, pathlib
+from machine_identity import clock
+folder = pathlib.Path(__file__).parent
+def handler(event, context):
+    with (folder / "calls").open("a") as calls:
+        calls.write(json.dumps([clock.now().isoformat(), event]) + "\\n")
+    answers = (folder / event).read_text().splitlines()
+    (folder / event).write_text("\\n".join(answers[1:] or answers))
+    return json.loads(answers[0])
+"""
+
+
+def test_what_one_function_changes_ends_the_other_s_idleness(tmp_path: Path) -> None:
+    schedules = ((QUARTER, "tick"), (QUARTER, "canary"))
+    with world(tmp_path, *schedules, source=SAYING) as at:
+        for name, revisions in (("tick", [1, 1]), ("canary", [1, 2, 2])):
+            waits = [timedelta(days=29), timedelta(days=29)]
+            if name == "canary":
+                waits = [timedelta(days=1) - SECOND, timedelta(days=29), timedelta(days=29)]
+            answers = [
+                {"revision": revision, "wait": {"until": (at.start + wait).isoformat()}}
+                for revision, wait in zip(revisions, waits, strict=True)
+            ]
+            (at.folder / name).write_text("\n".join(json.dumps(each) for each in answers))
+        at.schedules.advance(timedelta(days=28))
+        one_day = timedelta(days=1)
+        assert at.calls() == [
+            (timedelta(), "tick"),
+            (timedelta(), "canary"),
+            # The first word of each is news to the other.
+            (QUARTER, "tick"),
+            (one_day, "canary"),
+            (one_day + QUARTER, "tick"),
         ]
 
 

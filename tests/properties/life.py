@@ -1,13 +1,13 @@
 """A run after the other against a bucket and a key service in memory: the outside of a life.
 
 What ``rotation`` does with stores and locks is not repeated here: one run at a time, which ends
-when it must wait or when it is made to die.
+when it must wait or when it is made to die. Every proof of rule 2 comes as soon as it may.
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from machine_identity import lifecycle, publication, transitions
+from machine_identity import canary, lifecycle, publication, transitions
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.forecast import Planned
 from machine_identity.keyring import Keyring
@@ -53,13 +53,14 @@ class Life:
         own_intent = None
         observation = observation or self.seen(now)
         for left in reversed(range(patience)):
+            self.save(lifecycle.observed(self.keyring, policy, observation))
             evidence = Evidence(
                 observation=observation,
                 standing=self.standing,
                 tagged=dict(self.tagged),
                 own_intent=own_intent,
+                testimony=canary.foreseen(self.keyring, now),
             )
-            self.save(lifecycle.observed(self.keyring, policy, observation))
             step = lifecycle.next_step(self.keyring, policy, evidence, now)
             if isinstance(step, Wait):
                 return step.until

@@ -5,9 +5,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from machine_identity.canary import PUBLISHED_SET
 from machine_identity.evidence import Observation, Seen, Unseen
 from machine_identity.keyring import Intent, Key, Keyring, State
 from machine_identity.policy import Policy
+from machine_identity.testimony import Fallback, Testimony, Trial
 from tests.keyrings import POLICY, SECOND, START, key, ring
 
 NAMES = ("k1", "k2", "k3", "k4", "k5")
@@ -52,6 +54,8 @@ def keys(draw: st.DrawFn, name: str, state: State) -> Key:
         first_seen_at=draw(st.none() | instants),
         publication_interval=draw(minutes),
         retire_interval=draw(minutes),
+        verified_interval=draw(minutes),
+        may_sign_until=draw(st.none() | instants),
         disabled_at=draw(st.none() | instants),
         deletion_at=draw(st.none() | instants),
     )
@@ -74,10 +78,33 @@ def keyrings(draw: st.DrawFn) -> Keyring:
         genesis=draw(st.booleans()),
         intent=None if is_whole else draw(st.none() | intents),
         rollover_requested_at=draw(st.none() | instants),
+        confirmed_kid=draw(st.none() | st.sampled_from([*NAMES, "spare"])),
         max_age=draw(exact),
         longest_max_age=draw(minutes | exact),
         longest_max_age_at=draw(st.none() | instants),
     )
+
+
+@st.composite
+def accounts(draw: st.DrawFn, keyring: Keyring) -> Testimony:
+    """Any testimony, most of it about the standby key."""
+    kid = keyring.standby.kid if keyring.standby else "none"
+    names = ["default", "billing", *[PUBLISHED_SET] * draw(st.integers(0, 1))]
+    told: dict[tuple[str, str], Trial] = {}
+    for name in names[: draw(st.integers(0, 3))] + names[-1:]:
+        about = draw(st.sampled_from([kid, kid, kid, "another"]))
+        first = draw(st.none() | instants)
+        apart = draw(st.sampled_from([timedelta(), timedelta(minutes=10), timedelta(days=20)]))
+        told[name, about] = Trial(
+            client=name,
+            kid=about,
+            first_success_at=first,
+            last_success_at=None if first is None else first + apart,
+            refused_at=draw(st.none() | instants) if first is None else None,
+            active_refused=draw(st.booleans()),
+        )
+    fallback = st.builds(Fallback, kid=st.just(kid), previous=st.sampled_from(NAMES), at=instants)
+    return Testimony(trials=tuple(told.values()), fallback=draw(st.none() | fallback))
 
 
 @st.composite

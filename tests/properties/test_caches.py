@@ -105,7 +105,8 @@ def test_no_copy_misses_a_key_that_signs_and_no_set_misses_a_key_that_verifies(
     now, wanted, lifetimes = START, START, dict[datetime, timedelta]()
     for each in events:
         now = max(wanted, now + MINUTE) if each.after is None else now + each.after
-        lifetimes[now] = each.lifetime
+        if each.patience or each.is_undone:  # settings count once a run has begun with them
+            lifetimes[now] = each.lifetime
         wanted = each.run(life, now, cache)
     for step in life.steps:
         match step.step:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from machine_identity import lifecycle
+from machine_identity import canary, lifecycle
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
@@ -19,6 +19,7 @@ from machine_identity.steps import (
     Disable,
     Forget,
     Intend,
+    Prolong,
     Promote,
     Publish,
     ScheduleDeletion,
@@ -26,8 +27,9 @@ from machine_identity.steps import (
     Wait,
     Withdraw,
 )
+from machine_identity.testimony import Testimony
 from tests.keyrings import POLICY, START, active, retired, ring, standing
-from tests.properties.strategies import instants, keyrings, observations, policies
+from tests.properties.strategies import accounts, instants, keyrings, observations, policies
 
 tags = st.dictionaries(st.sampled_from(["i1", "i2"]), st.just("arn:found"))
 own_intents = st.sampled_from([None, "i1", "i2"])
@@ -38,7 +40,11 @@ def decided(
 ) -> tuple[Keyring, Step]:
     """Observe and decide, as a run does; the bucket holds what it should if not told."""
     keyring = lifecycle.observed(keyring, policy, observation)
-    found = {"standing": standing(keyring, policy), **evidence}
+    found = {
+        "standing": standing(keyring, policy),
+        "testimony": canary.foreseen(keyring, now),
+        **evidence,
+    }
     step = lifecycle.next_step(keyring, policy, Evidence(observation=observation, **found), now)
     return keyring, step
 
@@ -49,12 +55,19 @@ def publication_interval(key: Key, keyring: Keyring, policy: Policy) -> timedelt
     return max(key.publication_interval, today)
 
 
+def verified_for(p: Policy) -> timedelta:
+    last_signature = p.run_bound + p.signer_bound
+    return last_signature + p.assertion_lifetime + p.max_age + p.provider_leeway + p.clock_skew
+
+
+def verified_interval(key: Key, policy: Policy) -> timedelta:
+    return max(key.verified_interval, verified_for(policy))
+
+
 def retire_interval(key: Key, policy: Policy) -> timedelta:
     p = policy
     fallback = p.origin_staleness + p.edge_staleness + max(p.max_age, p.key_set_cache)
-    last_signature = p.run_bound + p.signer_bound + fallback + p.clock_skew
-    today = last_signature + p.assertion_lifetime + p.max_age + p.provider_leeway + p.clock_skew
-    return max(key.retire_interval, today)
+    return max(key.retire_interval, fallback + p.clock_skew + verified_for(p))
 
 
 @settings(max_examples=500, deadline=None)
@@ -62,23 +75,28 @@ def retire_interval(key: Key, policy: Policy) -> timedelta:
     before=keyrings(),
     policy=policies(),
     now=instants,
-    observation_at=st.data(),
+    at=st.data(),
     is_published=st.sampled_from([True, True, False]),
+    is_proven=st.booleans(),
     tagged=tags,
     own_intent=own_intents,
 )
-def test_no_step_comes_before_its_time(  # noqa: PLR0913 - the whole situation
+def test_no_step_comes_before_its_time(  # noqa: C901, PLR0913 - the whole situation, a case a step
     *,
     before: Keyring,
     policy: Policy,
     now: datetime,
-    observation_at: st.DataObject,
+    at: st.DataObject,
     is_published: bool,
+    is_proven: bool,
     tagged: dict[str, str],
     own_intent: str | None,
 ) -> None:
-    observation = observation_at.draw(observations(now, policy))
+    observation = at.draw(observations(now, policy))
     told: dict[str, Any] = {} if is_published else {"standing": Standing()}
+    testimony = at.draw(st.none() | accounts(before))
+    if not is_proven:
+        told["testimony"] = testimony
     keyring, step = decided(
         before, policy, observation, now, tagged=tagged, own_intent=own_intent, **told
     )
@@ -86,10 +104,11 @@ def test_no_step_comes_before_its_time(  # noqa: PLR0913 - the whole situation
     match step:
         case Promote():
             assert_promotion(step, keyring, policy, observation, now)
+            assert any([is_proven, not step.retires, is_proof(step, keyring, testimony, now)])
+        case Prolong():
+            assert_prolongation(step, keyring, testimony, now)
         case Withdraw():
-            key = keyring.key(step.kid)
-            assert key.state is State.RETIRED
-            assert now >= key.since + retire_interval(key, policy)
+            assert_withdrawal(keyring.key(step.kid), policy, now)
         case Disable() | ScheduleDeletion() | Forget():
             key = keyring.key(step.kid)
             assert key.state is State.REMOVED
@@ -101,17 +120,59 @@ def test_no_step_comes_before_its_time(  # noqa: PLR0913 - the whole situation
         case AdoptKey():
             assert keyring.intent is not None
             assert tagged[keyring.intent.id] == step.arn
-        case Intend(again=True):
-            assert keyring.intent is not None
-            assert now >= keyring.intent.written_at + timedelta(minutes=15)
         case Intend():
-            assert keyring.intent is None
-            assert keyring.active is None or keyring.standby is None
+            assert_intent(step, keyring, now)
         case Publish():
             assert not is_published
             assert set(step.kids) == {k.kid for k in keyring.keys if k.state != "removed"}
         case Wait():
             assert step.why
+
+
+def assert_intent(step: Intend, keyring: Keyring, now: datetime) -> None:
+    if step.again:
+        assert keyring.intent is not None
+        assert now >= keyring.intent.written_at + timedelta(minutes=15)
+    else:
+        assert keyring.intent is None
+        assert keyring.active is None or keyring.standby is None
+
+
+def is_proof(step: Promote, keyring: Keyring, testimony: Testimony | None, now: datetime) -> bool:
+    """Whether rule 2 is kept, as the design writes it."""
+    kid, key = step.kid, keyring.key(step.kid)
+    told = [each for each in testimony.trials if each.kid == kid] if testimony else []
+    assert key.first_seen_at is not None
+    ready = key.first_seen_at + key.publication_interval
+    refused = [each for each in told if each.refused_at and each.refused_at >= ready]
+    if keyring.confirmed_kid == kid:
+        return all(each.active_refused for each in refused)
+    return "the published set" in {each.client for each in told} and all(
+        each.first_success_at
+        and each.last_success_at
+        and each.first_success_at >= ready
+        and each.last_success_at >= each.first_success_at + timedelta(minutes=10)
+        and now <= each.last_success_at + timedelta(days=1)
+        for each in told
+    )
+
+
+def assert_prolongation(
+    step: Prolong, keyring: Keyring, testimony: Testimony | None, now: datetime
+) -> None:
+    key, fallback = keyring.key(step.kid), testimony.fallback if testimony else None
+    assert fallback is not None
+    assert (key.state, key.kid) == (State.RETIRED, fallback.previous)
+    assert key.may_sign_until is not None
+    assert key.may_sign_until < step.until
+    assert step.until >= min(fallback.at, now) + timedelta(days=1)
+
+
+def assert_withdrawal(key: Key, policy: Policy, now: datetime) -> None:
+    assert key.state is State.RETIRED
+    assert now >= key.since + retire_interval(key, policy)
+    if key.may_sign_until is not None:
+        assert now >= key.may_sign_until + verified_interval(key, policy)
 
 
 def assert_promotion(

@@ -69,10 +69,29 @@ ROTATION: Final = {
     "plan_at": {"identity", "revision", "now", "until", "steps", "keys"},
     "rotate": {"identity", "revision", "now", "steps", "wait"},
     "rotate_unsafe": {"identity", "revision", "now", "steps", "wait"},
+    "explain": {"identity", "revision", "now", "at", "keys"},
+    "confirm": {"error", "error_description"},
+    "revoke": {
+        "identity",
+        "revision",
+        "now",
+        "revoked",
+        "reason",
+        "steps",
+        "wait",
+        "signing_stops_within_seconds",
+        "accepted_until",
+        "refused_until",
+        "access_tokens",
+        "notes",
+    },
+    "revoke_unknown": {"error", "error_description"},
     "unknown_command": {"error", "error_description"},
     "wrong_shape": {"error", "error_description"},
 }
-"""The members of each answer; in this order, since two of them change what stands."""
+"""The members of each answer; in this order, since three of them change what stands."""
+_MEANT: Final = {"revoke": "active", "confirm": "standby"}
+"""The state of the key that an operator would name in the event."""
 
 
 def test_every_event_of_rotation_has_an_expected_answer() -> None:
@@ -95,7 +114,12 @@ def an_hour_later(deployment: Deployment, ticked: Any) -> None:
 @pytest.mark.usefixtures("an_hour_later")
 @pytest.mark.parametrize("case", ROTATION)
 def test_rotation(deployment: Deployment, case: str) -> None:
-    answer = deployment.invoke("RotationFunction", event("rotation", case))
+    asked = event("rotation", case)
+    if case in _MEANT:
+        status = deployment.invoke("RotationFunction", event("rotation", "status"))
+        kids = {key["state"]: key["kid"] for key in status["keys"]}
+        asked = {**asked, "kid": kids[_MEANT[case]]}
+    answer = deployment.invoke("RotationFunction", asked)
     assert answer.keys() == ROTATION[case], answer
     steps = [each["step"] for each in answer.get("steps", [])]
     match case:
@@ -109,7 +133,12 @@ def test_rotation(deployment: Deployment, case: str) -> None:
             assert steps[0] == "Promote"
         case "plan_at":
             assert {"Promote", "CreateKey", "Withdraw", "ScheduleDeletion"} <= set(steps)
-        case "unknown_command" | "wrong_shape":
+        case "revoke":
+            assert steps[:3] == ["Revoke", "Disable", "Publish"]
+            assert answer["notes"] == []
+        case "explain":
+            assert all(key["because"] for key in answer["keys"])
+        case "unknown_command" | "wrong_shape" | "revoke_unknown" | "confirm":
             assert answer["error"] == "invalid_request"
         case _:
             assert answer["keys"]
@@ -127,7 +156,7 @@ TOKEN: Final = {
 
 
 def test_every_event_of_token_has_an_expected_answer() -> None:
-    assert cases("token") == sorted(TOKEN)
+    assert cases("token") == sorted([*TOKEN, "canary"])
 
 
 @pytest.mark.usefixtures("ticked")
@@ -140,6 +169,13 @@ def test_token(deployment: Deployment, case: str, error: str | None) -> None:
     assert answer.keys() == {"access_token", "token_type", "expires_in", "scope"}, answer
     assert (answer["token_type"], answer["scope"]) == ("Bearer", SCOPE)
     assert answer["access_token"].count(".") == 2
+
+
+@pytest.mark.usefixtures("ticked")
+def test_the_canary_is_idle_while_the_standby_key_is_young(deployment: Deployment) -> None:
+    answer = deployment.invoke("TokenFunction", event("token", "canary"))
+    assert (answer["canary"], answer["trials"], answer["strangers"]) == ("idle", [], [])
+    assert answer["revision"] == 1  # that there is a key to be tried is written down
 
 
 COLD: Final = {

@@ -9,6 +9,8 @@ import pytest
 from local import template
 from machine_identity import token_source
 from machine_identity.policy import Policy
+from machine_identity.settings.token import CANARY
+from machine_identity.witness import service
 from tests.template.test_parameters import CLIENT, URL, environment
 from tests.template.transformed import PATH, source, transformed
 
@@ -114,18 +116,30 @@ def test_the_authorizer_ends_before_the_api_stops_waiting() -> None:
     assert timeout("AuthorizerFunction") < timedelta(seconds=10)
 
 
-def test_the_tick_comes_as_often_as_the_policy_counts_on() -> None:
-    (schedule,) = template.load({}).schedules
-    assert schedule.function == "RotationFunction"
-    assert schedule.event == {"command": "tick"}
-    assert schedule.every == Policy().tick_interval
-    (made,) = of_type(MADE, "AWS::Scheduler::Schedule").values()
-    assert "Name" not in made["Properties"]  # two stacks would collide
-    retries = made["Properties"]["Target"]["RetryPolicy"]
-    assert retries["MaximumEventAgeInSeconds"] < schedule.every.total_seconds()
-    (config,) = of_type(MADE, "AWS::Lambda::EventInvokeConfig").values()
-    assert config["Properties"]["FunctionName"] == {"Ref": "RotationFunction"}
-    assert config["Properties"]["MaximumEventAgeInSeconds"] < schedule.every.total_seconds()
+def test_the_tick_and_the_canary_come_as_often_as_the_policy_counts_on() -> None:
+    tick, canary = template.load({}).schedules
+    assert (tick.function, tick.event) == ("RotationFunction", {"command": "tick"})
+    assert tick.every == Policy().tick_interval
+    assert (canary.function, canary.event) == ("TokenFunction", dict(CANARY))
+    assert canary.every == Policy().canary.first_pause
+    for made in of_type(MADE, "AWS::Scheduler::Schedule").values():
+        assert "Name" not in made["Properties"]  # two stacks would collide
+        retries = made["Properties"]["Target"]["RetryPolicy"]
+        assert retries["MaximumEventAgeInSeconds"] < tick.every.total_seconds()
+    configs = of_type(MADE, "AWS::Lambda::EventInvokeConfig").values()
+    retried = {
+        config["Properties"]["FunctionName"]["Ref"]: config["Properties"] for config in configs
+    }
+    assert retried.keys() == {"RotationFunction", "TokenFunction"}
+    for properties in retried.values():
+        assert properties["MaximumEventAgeInSeconds"] < tick.every.total_seconds()
+    # Who refuses a trial is left alone: see canary.
+    assert retried["TokenFunction"]["MaximumRetryAttempts"] == 0
+
+
+def test_a_pair_of_trials_begun_last_ends_before_the_token_function_is_cut_off() -> None:
+    last_pair = service.ENOUGH + 2 * token_source.PATIENCE
+    assert timeout("TokenFunction") > last_pair + timedelta(seconds=10)
 
 
 def test_every_route_but_the_two_documents_is_behind_the_authorizer() -> None:
@@ -214,6 +228,7 @@ def test_a_bucket_is_reached_by_tls_only(name: str) -> None:
     ("name", "key", "is_guarded"),
     [
         ("StateBucket", "default/keyring.json", True),
+        ("StateBucket", "default/evidence.json", True),
         ("StateBucket", "default/clients.json", False),  # an operator's, by `aws s3 cp`
         ("PublishedBucket", "default/.well-known/jwks.json", True),
         ("PublishedBucket", "default/.well-known/openid-configuration", True),
@@ -225,8 +240,9 @@ def test_rule_6_an_unconditional_write_is_denied_to_everybody(
     (denial,) = (each for sid, each in denials(name).items() if "CompareAndSwap" in sid)
     assert denial["Action"] == "s3:PutObject"
     assert denial["Condition"] == {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
-    pattern = denial["Resource"]["Fn::Sub"].replace(f"${{{name}.Arn}}", "")
-    assert fnmatch(f"/{key}", pattern) is is_guarded
+    named = denial["Resource"] if isinstance(denial["Resource"], list) else [denial["Resource"]]
+    patterns = [each["Fn::Sub"].replace(f"${{{name}.Arn}}", "") for each in named]
+    assert any(fnmatch(f"/{key}", pattern) for pattern in patterns) is is_guarded
 
 
 def test_the_layer_is_built_for_the_processor_and_without_boto3() -> None:

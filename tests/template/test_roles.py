@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from machine_identity import testimony
 from machine_identity.aws import kms_keys, private_keys, s3
 from machine_identity.aws.kms_keys import Owner
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, object_key
@@ -42,14 +43,18 @@ def allowed(function: str) -> set[str]:
     return {action for each in statements(function, "Allow") for action in actions(each)}
 
 
+def all_allowing(function: str, action: str) -> list[dict[str, Any]]:
+    return [each for each in statements(function, "Allow") if action in actions(each)]
+
+
 def allowing(function: str, action: str) -> dict[str, Any]:
-    (found,) = (each for each in statements(function, "Allow") if action in actions(each))
+    (found,) = all_allowing(function, action)
     return found
 
 
 def resources(function: str, action: str) -> list[Any]:
-    named = allowing(function, action)["Resource"]
-    return named if isinstance(named, list) else [named]
+    named = [each["Resource"] for each in all_allowing(function, action)]
+    return [one for each in named for one in (each if isinstance(each, list) else [each])]
 
 
 def objects(bucket: str, *keys: str) -> list[dict[str, str]]:
@@ -69,6 +74,9 @@ PUBLISHED: Final = objects(
     object_key("default", JWKS_PATH),
     object_key("default", CONFIGURATION_PATH),
 )
+
+
+TESTIMONY: Final = objects("StateBucket", testimony.object_key("default"))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -115,7 +123,7 @@ def test_rule_8_the_rotator_neither_signs_nor_grants_nor_invokes_the_signer() ->
 def test_the_rotator_writes_the_keyring_and_the_two_documents() -> None:
     written = [*objects("StateBucket", "default/keyring.json"), *PUBLISHED]
     assert resources("RotationFunction", "s3:PutObject") == written
-    assert resources("RotationFunction", "s3:GetObject") == written
+    assert resources("RotationFunction", "s3:GetObject") == [*written, *TESTIMONY]
 
 
 def test_the_rotator_makes_keys_of_this_stack_only() -> None:
@@ -152,12 +160,14 @@ def test_the_rotator_ends_and_marks_no_key_but_its_own() -> None:
     }
 
 
-def test_rule_8_the_signer_signs_and_reads_and_nothing_else() -> None:
+def test_rule_8_the_signer_signs_and_reads_and_writes_what_it_saw_and_nothing_else() -> None:
     calls = operations(private_keys)
     assert calls == {"kms:Sign"}
-    assert allowed("TokenFunction") - LOGS == {*calls, "s3:GetObject", "s3:ListBucket"}
+    documents = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
+    assert allowed("TokenFunction") - LOGS == calls | documents
     read = objects("StateBucket", "default/keyring.json", "default/clients.json")
-    assert resources("TokenFunction", "s3:GetObject") == read
+    assert resources("TokenFunction", "s3:GetObject") == [*read, *TESTIMONY]
+    assert resources("TokenFunction", "s3:PutObject") == TESTIMONY
     assert resources("TokenFunction", "s3:ListBucket") == [{"Fn::GetAtt": ["StateBucket", "Arn"]}]
 
 
@@ -188,15 +198,18 @@ def test_who_judges_and_who_serves_has_no_right_in_aws(name: str) -> None:
     assert allowed(name) == LOGS
 
 
-def test_the_signer_is_invoked_by_nobody_whom_the_template_names() -> None:
+def test_the_signer_is_invoked_by_its_schedule_and_nobody_else_whom_the_template_names() -> None:
     granted = [
         each["Properties"]["FunctionName"]
         for each in of_type(MADE, "AWS::Lambda::Permission").values()
     ]
     assert "TokenFunction" not in str(granted)
     assert "RotationFunction" not in str(granted)
-    scheduled = MADE["RotationFunctionTickRole"]["Properties"]["Policies"]
-    (statement,) = (each for policy in scheduled for each in policy["PolicyDocument"]["Statement"])
-    assert statement["Resource"] == {"Fn::GetAtt": ["RotationFunction", "Arn"]}
+    schedules = {"RotationFunctionTickRole": "RotationFunction"}
+    schedules["TokenFunctionCanaryRole"] = "TokenFunction"
+    for role, function in schedules.items():
+        policies = MADE[role]["Properties"]["Policies"]
+        (statement,) = (each for made in policies for each in made["PolicyDocument"]["Statement"])
+        assert statement["Resource"] == {"Fn::GetAtt": [function, "Arn"]}
     roles = of_type(MADE, "AWS::IAM::Role")
-    assert len(roles) == len(FUNCTIONS) + 1
+    assert len(roles) == len(FUNCTIONS) + len(schedules)

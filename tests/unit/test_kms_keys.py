@@ -164,7 +164,10 @@ def test_a_key_is_found_on_whatever_page_of_the_index_it_stands(world: World) ->
     pages: Iterator[dict[str, Any]] = iter(
         [
             {"PaginationToken": "more", "ResourceTagMappingList": []},
-            {"PaginationToken": "", "ResourceTagMappingList": [{"ResourceARN": UNKNOWN}]},
+            {
+                "PaginationToken": "",
+                "ResourceTagMappingList": [{"ResourceARN": UNKNOWN, "Tags": []}],
+            },
         ]
     )
     asked: list[str | None] = []
@@ -277,3 +280,43 @@ def test_the_public_half_of_a_disabled_key_is_refused_by_kms(world: World) -> No
     world.keys.disable(arn)
     with pytest.raises(AwsError, match="kms:GetPublicKey failed: DisabledException"):
         world.keys.public_key(arn, "RS256")
+
+
+# What is there
+
+
+@pytest.mark.parametrize("operation", ["DescribeKey", "GetPublicKey"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "NotFoundException"])
+def test_a_search_leaves_out_what_kms_does_not_tell_us_about(
+    world: World, operation: str, code: str
+) -> None:
+    world.keys.create("RS256", "intent-1")
+    world.fail(operation, ClientError({"Error": {"Code": code}}, operation))
+    found = world.keys.search()
+    assert [each.jwk for each in found] == ([] if operation == "DescribeKey" else [None])
+
+
+@pytest.mark.parametrize("operation", ["DescribeKey", "GetPublicKey", "GetResources"])
+def test_a_search_that_kms_does_not_answer_is_an_error(world: World, operation: str) -> None:
+    world.keys.create("ES256", "intent-1")
+    world.fail(operation, ConnectTimeoutError(endpoint_url="https://kms"))
+    with pytest.raises(AwsError, match="ConnectTimeoutError"):
+        world.keys.search()
+
+
+def test_a_search_finds_no_key_of_another_owner_and_names_rsa_by_its_first_algorithm(
+    world: World,
+) -> None:
+    arn = world.keys.create("PS256", "intent-1")
+    world.of(Owner(stack="stack-2", identity="default")).create("ES256", "intent-1")
+    (found,) = world.keys.search()
+    assert (found.arn, found.intent) == (arn, "intent-1")
+    assert found.jwk is not None
+    assert found.jwk["alg"] == "RS256"
+
+
+def test_a_tagged_key_that_does_not_sign_has_no_public_half(world: World) -> None:
+    tags = [{"TagKey": name, "TagValue": value} for name, value in OWNER.tags().items()]
+    arn = world.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]  # type: ignore[arg-type]
+    (found,) = world.keys.search()
+    assert (found.arn, found.intent, found.jwk) == (arn, "", None)

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -96,6 +97,10 @@ def test_it_is_the_same_over_a_real_connection() -> None:
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            del timestamp
+            return format_datetime(START - timedelta(hours=1), usegmt=True)
+
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
@@ -107,7 +112,8 @@ def test_it_is_the_same_over_a_real_connection() -> None:
         server.shutdown()
         thread.join()
     kids = frozenset({"first", "second"})
-    assert observation == Seen(at=START, kids=kids, max_age=300 * SECOND)
+    ahead = timedelta(hours=1) - SECOND
+    assert observation == Seen(at=START, kids=kids, max_age=300 * SECOND, clock_error=ahead)
     assert Probe(url, transport.send, lambda: START)() == Unseen(
         at=START, why="no answer from 127.0.0.1: ConnectionRefusedError"
     )

@@ -10,9 +10,9 @@ import pytest
 
 from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
-from machine_identity.errors import ConflictError, SettingsError, TransportError
+from machine_identity.errors import ConflictError, TransportError
 from machine_identity.keyring import Keyring, KeyringError, State, serialise
-from machine_identity.rotation.service import TAGS_COUNT_AFTER
+from machine_identity.rotation.lookout import TAGS_COUNT_AFTER
 from machine_identity.steps import (
     AdoptKey,
     CreateKey,
@@ -242,7 +242,10 @@ def test_a_quiet_tick_writes_nothing(born: World) -> None:
     born.calls.clear()
     born.live(timedelta(hours=6))
     assert born.calls
-    assert not [call for call in born.calls if call.endswith("write") or call.startswith("kms")]
+    writes = ("state.write", "published.write")
+    read = ("kms:Sign", "kms:DescribeKey")  # the canary's, and a look at the keys
+    mine = [call for call in born.calls if call not in read]
+    assert not [call for call in mine if call in writes or call.startswith("kms")]
 
 
 # Rule 1: evidence from the public URL
@@ -369,29 +372,6 @@ def test_rule_6_a_document_that_another_wrote_meanwhile_is_not_overwritten(
     assert born.published.documents[document].tag == "newer"
 
 
-def test_rule_6_a_rolled_back_keyring_changes_nothing(born: World) -> None:
-    old = born.keyring()
-    born.tick(START + ROTATION)
-    born.replace_keyring(old)
-    documents, keys = dict(born.published.documents), dict(born.kms.keys)
-    for act in (
-        born.rotation().tick,
-        lambda: born.rotation().rotate(unsafe=True),
-        lambda: born.rotation().plan(born.now),
-    ):
-        with pytest.raises(KeyringError, match="revision 10, the keyring knows only 5"):
-            act()
-    assert (born.published.documents, born.kms.keys) == (documents, keys)
-    assert born.keyring() == old
-
-
-def test_a_lost_keyring_is_not_replaced_by_an_empty_one(born: World) -> None:
-    born.state.delete(KEYRING)
-    with pytest.raises(KeyringError, match="lost or rolled back"):
-        born.tick(START + TICK)
-    assert KEYRING not in born.state.documents
-
-
 def test_the_keyring_of_another_issuer_is_not_touched(born: World) -> None:
     before = born.keyring()
     with pytest.raises(KeyringError, match=f"at {ISSUER}, not that of default at https://other"):
@@ -405,13 +385,6 @@ def test_the_keyring_of_another_identity_is_not_touched(born: World) -> None:
     with pytest.raises(KeyringError, match="that of other at"):
         born.tick(START + TICK)
     assert born.keyring() == other
-
-
-def test_a_broken_keyring_is_not_touched(born: World) -> None:
-    born.state.documents[KEYRING] = Document(body=b'{"version": 1', tag="torn")
-    with pytest.raises(KeyringError, match="cannot be read"):
-        born.tick(START + TICK)
-    assert born.state.documents[KEYRING].tag == "torn"
 
 
 # Rule 5: a key is created once
@@ -539,15 +512,6 @@ def test_rule_5_a_young_key_is_not_ended_before_its_tags_count(born: World, call
     assert run.wait.until == START + TAGS_COUNT_AFTER
     with pytest.raises(AwsError, match=call):
         born.tick(START + TAGS_COUNT_AFTER)
-
-
-def test_a_key_of_another_kind_than_the_settings_ask_for_is_not_adopted(world: World) -> None:
-    fails(world, "kms:CreateKey", AwsError("kms:CreateKey", "ReadTimeoutError"), "after")
-    with pytest.raises(AwsError):
-        world.tick()
-    world.meddler = None
-    with pytest.raises(SettingsError, match="cannot sign with RS256"):
-        world.rotation(replace(POLICY, algorithm="RS256")).tick()
 
 
 def test_a_run_ends_after_twenty_five_steps_and_the_next_goes_on(born: World) -> None:

@@ -268,3 +268,26 @@ def test_a_wrong_field_is_named_and_the_other_clients_still_work(
 def test_a_client_that_is_no_object_is_a_misconfiguration(world: World) -> None:
     world.store({"billing": "client-2"})
     assert "must be an object" in world.refused("billing").description
+
+
+def test_rule_2_the_usable_clients_are_those_that_a_caller_could_name(world: World) -> None:
+    world.store(
+        {
+            "billing": ENTRY,
+            "broken": {**ENTRY, "scope": 7},
+            "default": ENTRY,
+            "the published set": ENTRY,
+            "audit": ENTRY,
+        }
+    )
+    assert [each.name for each in world.clients.usable(NOW)] == ["billing", "audit"]
+    clients = Clients(read(**DEFAULT), world.bucket)
+    found = clients.usable(NOW)
+    assert [each.name for each in found] == ["default", "billing", "audit"]
+    assert found[0].client_id == "client-1"
+
+
+def test_rule_2_when_s3_fails_nobody_can_say_which_clients_there_are(world: World) -> None:
+    world.bucket.is_down = True
+    with pytest.raises(TokenRequestError, match="SlowDown"):
+        Clients(read(**DEFAULT), world.bucket).usable(NOW)

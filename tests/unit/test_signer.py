@@ -18,6 +18,7 @@ from machine_identity.aws.signer import REFRESH_INTERVAL, SIGNER_BOUND, KeyringS
 from machine_identity.client_assertion import Draft, PrivateKey, SigningError
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
+from machine_identity.token_source import Signer
 from tests.kms import Kms, arn
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 DRAFT = Draft(
     issuer=None,
     subject="client-1",
@@ -73,17 +75,23 @@ class World:
         self.bucket = BreakableBucket(s3, "state")
         self.kms = Kms()
         self.kms.keys = {arn(name): each for name, each in PRIVATE.items()}
-        self.signer = KeyringSigner(
-            bucket=self.bucket, kms=cast("KMSClient", self.kms), identity="default"
-        )
+        self.signer = self.other_signer()
+
+    def other_signer(self, **times: timedelta) -> KeyringSigner:
+        kms = cast("KMSClient", self.kms)
+        return KeyringSigner(bucket=self.bucket, kms=kms, identity="default", **times)
 
     def store(self, revision: int, **states: State) -> None:
-        """Let the keyring be this."""
+        """Let the keyring be this; a retired key may sign for an hour."""
+        keys = (key(name, state) for name, state in states.items())
         ring = Keyring(
             identity="default",
             issuer="https://identity.example",
             revision=revision,
-            keys=tuple(key(name, state) for name, state in states.items()),
+            keys=tuple(
+                replace(each, may_sign_until=START + HOUR) if each.state is State.RETIRED else each
+                for each in keys
+            ),
         )
         self.put(keyring.serialise(ring))
 
@@ -93,10 +101,10 @@ class World:
         self.bucket.write("default/keyring.json", body, expected=expected)
         self.bucket.reads = 0
 
-    def signed_by(self, at: timedelta) -> str:
+    def signed_by(self, at: timedelta, signer: Signer | None = None) -> str:
         """Sign at that time, and return the kid once the signature and the times were verified."""
         now = START + at
-        assertion = self.signer.sign(DRAFT, now=now, jti="jti-1")
+        assertion = (signer or self.signer).sign(DRAFT, now=now, jti="jti-1")
         name = next(n for n in PRIVATE if kid(n) == jwt.get_unverified_header(assertion)["kid"])
         claims = jwt.decode(
             assertion,
@@ -264,3 +272,68 @@ def test_a_key_that_is_no_public_key_of_ours_signs_nothing(
     with pytest.raises(SigningError, match="JWK"):
         world.signed_by(timedelta())
     assert world.kms.calls == []
+
+
+def test_the_rhythm_of_a_compressed_world_can_be_another(world: World) -> None:
+    signer = world.other_signer(refresh_interval=2 * SECOND, bound=5 * SECOND)
+    world.store(1, first=State.ACTIVE)
+    assert world.signed_by(timedelta(), signer) == "first"
+    world.store(2, second=State.ACTIVE)
+    assert world.signed_by(SECOND, signer) == "first"
+    assert world.signed_by(2 * SECOND, signer) == "second"
+    world.bucket.is_down = True
+    assert world.signed_by(7 * SECOND, signer) == "second"
+    with pytest.raises(SigningError):
+        world.signed_by(8 * SECOND, signer)
+
+
+# Rules 2 and 9
+
+
+@pytest.mark.parametrize(
+    ("at", "may"), [(HOUR - SECOND, True), (HOUR, False), (timedelta(days=9), False)]
+)
+def test_rule_9_the_previous_key_signs_while_the_keyring_allows_it(
+    world: World, at: timedelta, *, may: bool
+) -> None:
+    world.store(1, first=State.RETIRED, second=State.ACTIVE)
+    previous = world.signer.previous(START + at)
+    assert (previous is not None) is may
+    if previous is not None:
+        assert world.signed_by(at, previous) == "first"
+        assert world.signed_by(at) == "second"
+
+
+def test_rule_9_without_a_retired_key_nobody_signs_instead(world: World) -> None:
+    world.store(1, first=State.STANDBY, second=State.ACTIVE)
+    assert world.signer.previous(START) is None
+
+
+def test_rule_9_without_a_keyring_nobody_can_say(world: World) -> None:
+    with pytest.raises(SigningError, match="no keyring yet"):
+        world.signer.previous(START)
+
+
+def test_rule_2_the_standby_key_signs_for_the_canary(world: World) -> None:
+    world.store(1, first=State.STANDBY, second=State.ACTIVE)
+    keyring = world.signer.keyring(START)
+    assert keyring.standby is not None
+    assert world.signed_by(SECOND, world.signer.with_key(keyring.standby, keyring)) == "first"
+
+
+def test_one_key_s_signer_says_what_kms_said_and_takes_no_other_key(world: World) -> None:
+    world.store(1, first=State.STANDBY, second=State.ACTIVE)
+    world.kms.refusals[arn("first")] = "DisabledException"
+    keyring = world.signer.keyring(START)
+    with pytest.raises(SigningError, match="kms:Sign failed: DisabledException"):
+        world.signed_by(SECOND, world.signer.with_key(keyring.key(kid("first")), keyring))
+    assert world.kms.calls == [arn("first")]
+
+
+def test_a_reread_keyring_is_the_one_that_stands_whatever_the_copy_s_age(world: World) -> None:
+    world.store(1, first=State.ACTIVE)
+    world.signed_by(timedelta())
+    world.store(2, second=State.ACTIVE)
+    assert world.signer.keyring(START + SECOND).revision == 1
+    assert world.signer.reread(START + SECOND).revision == 2
+    assert world.signed_by(SECOND) == "second"

@@ -1,9 +1,11 @@
 """Tokens got, kept and renewed, over real HTTP from a server that verifies the assertions."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -12,10 +14,13 @@ from machine_identity.client_assertion import Draft, SigningError, SigningKey
 from machine_identity.errors import InvalidClientError, TokenRequestError
 from machine_identity.providers import PROVIDERS, Client
 from machine_identity.token_source import (
+    COOLDOWN,
     METADATA_LIFETIME,
     MOST_KEPT,
     PATIENCE,
     REQUEST_TIMEOUT,
+    Fallback,
+    Signer,
     TokenSource,
 )
 from tests.token_endpoint import ACCESS_TOKEN, HTML, Answer, TokenEndpoint
@@ -47,7 +52,19 @@ class World:
             client_id="client-1",
             scope="read",
         )
-        self.source = TokenSource(signer=self, transport=self.send, clock=self, sleep=self._sleep)
+        self.previous: Signer | None = None
+        self.fallbacks: list[int] = []
+        """How many requests there were when each fallback was told of."""
+        self.source = TokenSource(
+            signer=self,
+            transport=self.send,
+            clock=self,
+            sleep=self._sleep,
+            fallback=Fallback(
+                previous=self._may_sign_instead,
+                told=lambda: self.fallbacks.append(len(server.forms)),
+            ),
+        )
 
     def now(self) -> datetime:
         self.server.now = self.instant
@@ -75,6 +92,17 @@ class World:
         is_late = body and self.server.scripted and self.server.scripted[0].delay
         real = timedelta(seconds=0.25) if is_late else timeout
         return transport.send(method, url, headers=headers, body=body, timeout=real)
+
+    def _may_sign_instead(self, now: datetime) -> Signer | None:
+        assert now == self.instant
+        if isinstance(self.signer, Refusing):
+            raise SigningError("there is no keyring yet")
+        return self.previous
+
+    def kids(self) -> list[str]:
+        """Return by which key each request was signed, in order."""
+        sent = [form["client_assertion"] for form in self.server.forms]
+        return [str(jwt.get_unverified_header(each)["kid"]) for each in sent]
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -116,6 +144,16 @@ def test_a_wrong_key_is_invalid_client_and_the_assertion_is_not_echoed(world: Wo
     assert error.description.startswith("signature: BadSignatureError of …")
     assert not any(secret in str(error) for secret in world.server.secrets)
     assert len(world.server.forms) == 1
+
+
+@pytest.mark.parametrize("separator", ["\n", " ", ", ", '" + "', "%0A "])
+def test_an_assertion_that_is_echoed_in_pieces_is_not_repeated_either(
+    world: World, separator: str
+) -> None:
+    world.server.echo = lambda assertion: separator.join(textwrap.wrap(assertion, 40))
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    world.signer = replace(KEY, private_key=other)
+    assert world.refused().description == "…"
 
 
 def test_an_assertion_for_another_audience_is_refused_by_the_stand_in_too(world: World) -> None:
@@ -390,3 +428,149 @@ def test_a_key_that_the_provider_does_not_take_is_a_misconfiguration(world: Worl
     world.signer = replace(KEY, algorithm="RS384")
     assert world.refused().code == "misconfigured"
     assert world.server.forms == []
+
+
+# Rule 9
+
+
+OLD = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OLD_PUBLIC = jwk.from_public_key(OLD.public_key(), "RS256")
+PREVIOUS = replace(KEY, kid=OLD_PUBLIC["kid"], private_key=OLD)
+
+
+@pytest.fixture
+def stale(world: World) -> World:
+    """A world whose server knows the previous key only."""
+    world.server.keys[:] = [OLD_PUBLIC]
+    world.previous = PREVIOUS
+    return world
+
+
+def test_rule_9_when_the_active_key_is_refused_the_previous_one_signs_anew(stale: World) -> None:
+    assert stale.get() == ACCESS_TOKEN
+    assert stale.kids() == [KEY.kid, PREVIOUS.kid]
+    assert stale.server.claims[-1]["jti"] == "jti-2"
+    assert stale.fallbacks == [2]
+
+
+def test_rule_9_a_token_of_the_previous_key_is_kept_like_any_other(stale: World) -> None:
+    stale.get()
+    stale.get()
+    assert (len(stale.kids()), stale.fallbacks) == (2, [2])
+
+
+def test_rule_9_the_previous_key_is_asked_only_when_the_active_one_is_refused(
+    world: World,
+) -> None:
+    world.previous = PREVIOUS
+    assert world.get() == ACCESS_TOKEN
+    assert world.refused("unknown").code == "invalid_scope"
+    world.server.scripted.extend([Answer(status=503, body=HTML)] * 3)
+    assert world.refused("other").code == "temporarily_unavailable"
+    assert set(world.kids()) == {KEY.kid}
+    assert world.fallbacks == []
+
+
+def test_rule_9_without_a_previous_key_the_refusal_is_final(stale: World) -> None:
+    stale.previous = None
+    assert isinstance(stale.refused(), InvalidClientError)
+    assert stale.kids() == [KEY.kid]
+
+
+@pytest.mark.parametrize(
+    ("late", "kids"),
+    [
+        (timedelta(), [PREVIOUS.kid]),
+        (COOLDOWN - SECOND, [PREVIOUS.kid]),
+        (COOLDOWN, [KEY.kid, PREVIOUS.kid]),
+        (timedelta(days=3), [KEY.kid, PREVIOUS.kid]),
+        (-SECOND, [KEY.kid, PREVIOUS.kid]),
+    ],
+)
+def test_rule_9_for_a_cooldown_the_previous_key_comes_first_then_the_active_one_again(
+    stale: World, late: timedelta, kids: list[str]
+) -> None:
+    stale.get("a")
+    stale.instant += late
+    stale.get("b")
+    assert stale.kids()[2:] == kids
+    assert len(stale.fallbacks) == 2
+
+
+def test_rule_9_what_is_signed_in_the_cooldown_does_not_prolong_it(stale: World) -> None:
+    stale.get("a")
+    stale.instant += COOLDOWN - SECOND
+    stale.get("b")
+    stale.instant += SECOND
+    stale.get("c")
+    assert stale.kids()[3:] == [KEY.kid, PREVIOUS.kid]
+
+
+def test_rule_9_in_the_cooldown_the_active_key_is_asked_when_the_previous_is_refused(
+    stale: World,
+) -> None:
+    stale.get("a")
+    stale.server.keys[:] = [PUBLIC]
+    assert stale.get("b") == ACCESS_TOKEN
+    assert stale.kids()[2:] == [PREVIOUS.kid, KEY.kid]
+    assert stale.fallbacks == [2]
+
+
+def test_rule_9_when_both_are_refused_the_first_error_is_told(stale: World) -> None:
+    stale.server.scripted.extend(
+        Answer(status=401, body={"error": "invalid_client", "error_description": text})
+        for text in ("the first", "the second")
+    )
+    error = stale.refused()
+    assert (error.code, error.description) == ("invalid_client", "the first")
+    assert error.__suppress_context__
+    assert (len(stale.kids()), stale.fallbacks) == (2, [])
+    stale.get()
+    assert stale.kids()[2:] == [KEY.kid, PREVIOUS.kid]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(500, 4), (400, 2)])
+def test_rule_9_a_previous_key_that_cannot_help_leaves_the_first_error(
+    stale: World, status: int, asked: int
+) -> None:
+    other = Answer(status=status, body={"error": "server_error"})
+    stale.server.scripted.extend([Answer(status=401, body={"error": "invalid_client"}), other])
+    stale.server.scripted.extend([other] * (asked - 2))
+    assert stale.refused().code == "invalid_client"
+    assert (len(stale.kids()), stale.fallbacks) == (asked, [])
+
+
+def test_rule_9_a_previous_key_that_cannot_sign_leaves_the_first_error(stale: World) -> None:
+    stale.previous = Refusing()
+    assert isinstance(stale.refused(), InvalidClientError)
+    assert (stale.kids(), stale.fallbacks) == ([KEY.kid], [])
+
+
+def test_rule_9_both_keys_together_end_within_the_patience(stale: World) -> None:
+    def slow() -> None:
+        stale.instant += PATIENCE / 2
+
+    stale.on_request = slow
+    assert stale.refused().code == "invalid_client"
+    assert stale.kids() == [KEY.kid]
+
+
+# Rule 2
+
+
+def test_rule_2_a_proof_gets_a_token_by_that_very_key_and_keeps_nothing(world: World) -> None:
+    world.server.keys.append(OLD_PUBLIC)
+    world.source.prove(world.client, PREVIOUS)
+    world.source.prove(world.client, PREVIOUS)
+    assert world.kids() == [PREVIOUS.kid] * 2
+    assert world.server.forms[0]["scope"] == world.client.scope
+    world.get()
+    assert world.kids()[2:] == [KEY.kid]
+
+
+def test_rule_2_a_refused_proof_falls_back_to_nobody(world: World) -> None:
+    world.previous = KEY
+    with pytest.raises(InvalidClientError):
+        world.source.prove(world.client, PREVIOUS)
+    assert world.kids() == [PREVIOUS.kid]
+    assert world.fallbacks == []

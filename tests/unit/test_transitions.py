@@ -15,6 +15,7 @@ from machine_identity.steps import (
     Disable,
     Forget,
     Intend,
+    Prolong,
     Promote,
     Publish,
     ScheduleDeletion,
@@ -25,6 +26,7 @@ from tests.keyrings import (
     DAY,
     LONG_AGO,
     POLICY,
+    PUBLICATION_INTERVAL,
     RETIRE_INTERVAL,
     SECOND,
     START,
@@ -38,10 +40,11 @@ from tests.keyrings import (
 
 NOW = START + 30 * DAY
 JWK: PublicJwk = {"kty": "EC", "kid": "new", "alg": "ES256"}
+VERIFIED_INTERVAL = RETIRE_INTERVAL - PUBLICATION_INTERVAL
 FULL = ring(
     removed(),
-    retired(retire_interval=RETIRE_INTERVAL),
-    active(retire_interval=RETIRE_INTERVAL),
+    retired(retire_interval=RETIRE_INTERVAL, verified_interval=VERIFIED_INTERVAL),
+    active(retire_interval=RETIRE_INTERVAL, verified_interval=VERIFIED_INTERVAL),
     standby(first_seen_at=START),
     max_age=POLICY.max_age,
 )
@@ -96,11 +99,34 @@ def test_a_promotion_moves_two_keys_in_one_write() -> None:
     before = replace(FULL, rollover_requested_at=START, genesis=True)
     after = taken(Promote(kid="standby", retires="active"), before)
     was = before.key("standby")
-    now_active = replace(was, state=State.ACTIVE, since=NOW, retire_interval=RETIRE_INTERVAL)
-    now_retired = replace(before.key("active"), state=State.RETIRED, since=NOW)
+    now_active = replace(
+        was,
+        state=State.ACTIVE,
+        since=NOW,
+        retire_interval=RETIRE_INTERVAL,
+        verified_interval=VERIFIED_INTERVAL,
+    )
+    now_retired = replace(
+        before.key("active"),
+        state=State.RETIRED,
+        since=NOW,
+        may_sign_until=NOW + PUBLICATION_INTERVAL,
+    )
     expected = FULL.with_key(now_active).with_key(now_retired)
-    assert after == expected
+    assert after == replace(expected, rollover_due_at=NOW + POLICY.rotation_interval)
     assert (after.genesis, after.rollover_requested_at) == (False, None)
+
+
+def test_rule_2_a_promotion_ends_the_operator_s_word() -> None:
+    before = replace(FULL, confirmed_kid="standby")
+    assert taken(Promote(kid="standby", retires="active"), before).confirmed_kid is None
+
+
+def test_rule_9_a_prolongation_moves_one_instant() -> None:
+    before = taken(Promote(kid="standby", retires="active"), FULL)
+    later = NOW + timedelta(days=9)
+    after = taken(Prolong(kid="active", until=later), before)
+    assert after == before.with_key(replace(before.key("active"), may_sign_until=later))
 
 
 def test_the_first_promotion_retires_nobody() -> None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from machine_identity.errors import InvalidClientError, TokenRequestError
 
@@ -35,6 +35,9 @@ _ERROR: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # A JWT's header and claims begin with {" and so with eyJ; its signature is a long run, longer
 # than the 43 characters of a kid, which is welcome in a description.
 _SECRET: Final = re.compile(r"eyJ\S*|[A-Za-z0-9_+/=-]{44,}")
+_ECHO: Final = 12
+"""Characters in a row that no text has in common with an assertion by chance."""
+_SEPARATOR: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _BUSY: Final = frozenset(
     {
@@ -98,12 +101,15 @@ def token_request(*, client_id: str, scope: str, assertion: str) -> tuple[dict[s
 
 
 def process_response(
-    status: int, body: bytes, *, requested_scope: str, now: datetime
+    status: int, body: bytes, *, requested_scope: str, now: datetime, sent: bytes = b""
 ) -> AccessToken:
-    """Return the token in the answer to a request sent at ``now``. Raises TokenRequestError."""
+    """Return the token in the answer to a request sent at ``now``. Raises TokenRequestError.
+
+    ``sent`` is the request's body: no error repeats its assertion, in whatever pieces it returns.
+    """
     members = _object(status, body, Failure.INVALID_RESPONSE)
     if "error" in members:
-        _refused(members)
+        _refused(members, sent)
     if status != HTTPStatus.OK:
         _unusable(status, Failure.INVALID_RESPONSE)
     token, kind = members.get("access_token"), members.get("token_type")
@@ -182,16 +188,25 @@ def _unusable(status: int, failure: Failure) -> NoReturn:
     )
 
 
-def _refused(members: Mapping[str, Any]) -> NoReturn:
+def _refused(members: Mapping[str, Any], sent: bytes) -> NoReturn:
     code, description = members["error"], members.get("error_description", "")
     if not isinstance(code, str) or not _ERROR.fullmatch(code):
         raise TokenRequestError(
             Failure.INVALID_RESPONSE, "the server's error is no code of RFC 6749"
         )
     shown = printable(description if isinstance(description, str) else "")
+    shown = "…" if _echoes(shown, sent) else shown
     if code == "invalid_client":
         raise InvalidClientError(code, shown)
     raise TokenRequestError(code, shown)
+
+
+def _echoes(shown: str, sent: bytes) -> bool:
+    """Whether text repeats a run of the assertion that was sent, line breaks or not."""
+    assertion = parse_qs(sent.decode()).get("client_assertion", [""])[0]
+    runs = {assertion[i : i + _ECHO] for i in range(len(assertion) - _ECHO + 1)}
+    squeezed = _SEPARATOR.sub("", shown)
+    return any(squeezed[i : i + _ECHO] in runs for i in range(len(squeezed) - _ECHO + 1))
 
 
 def _lifetime(members: Mapping[str, Any]) -> timedelta:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from machine_identity.jwk import PublicJwk
+from machine_identity.testimony import Testimony
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -16,6 +19,8 @@ class Seen:
     at: datetime
     kids: frozenset[str]
     max_age: timedelta
+    clock_error: timedelta | None = None
+    """How far our clock was ahead of the server's, by its ``Date``; None if it said nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,7 @@ class Unseen:
 
     at: datetime
     why: str
+    clock_error: timedelta | None = None
 
 
 type Observation = Seen | Unseen
@@ -41,6 +47,27 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedKey:
+    """A key in KMS that carries our tags, whatever the keyring knows of it."""
+
+    arn: str
+    intent: str
+    created_at: datetime
+    jwk: PublicJwk | None = field(default=None, repr=False)
+    """Its public half, which KMS shows of an enabled key only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """All keys of ours in KMS, at the instant when they were asked for."""
+
+    at: datetime
+    keys: tuple[OwnedKey, ...]
+    public: frozenset[str]
+    """The kids in the published set, as it stood or was seen before this run did anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that a decision may rest on beside the keyring, the policy and the time."""
 
@@ -50,3 +77,13 @@ class Evidence:
     """Intent → ARN of the keys in KMS that carry the tag of an intent."""
     own_intent: str | None = None
     """The intent that this very run wrote: nobody can have created its key but this run."""
+    unfit: frozenset[str] = frozenset()
+    """The intents whose key cannot be taken in: KMS has disabled it, or it is of another kind."""
+    unusable: frozenset[str] = frozenset()
+    """The kids of the active and standby keys that KMS would not sign with."""
+    search: Search | None = None
+    """What KMS holds, if this run asked."""
+    testimony: Testimony | None = None
+    """What the signer saw; None if it left nothing that can be read."""
+    clock_error: timedelta | None = None
+    """How far this run's clock is ahead of those that answered it, at its worst (rule 11)."""

@@ -1,14 +1,15 @@
 """What will happen: the real decisions, run ahead of time against a world that works.
 
 Nothing here estimates. The forecast calls ``next_step`` and the transitions that a run calls;
-only the world is assumed: every write lands and every fetch shows what was last written.
+only the world is assumed: every write lands, every fetch shows what was last written, and every
+proof comes as soon as it may.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from machine_identity import lifecycle, publication, transitions
+from machine_identity import canary, lifecycle, publication, transitions
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
@@ -60,6 +61,7 @@ def _evidence(public: Keyring, keyring: Keyring, policy: Policy, now: datetime) 
             jwks=shown.jwks, configuration=shown.configuration, cache_control=shown.cache_control
         ),
         own_intent=None if keyring.intent is None else keyring.intent.id,
+        testimony=canary.foreseen(keyring, now),
     )
 
 

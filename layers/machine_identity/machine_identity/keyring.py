@@ -3,7 +3,7 @@
 One JSON document an identity, in the private bucket. It says what was decided and when; it never
 says what a stranger can see (that is an observation) nor what a setting is today (that is the
 policy), except where a wait has begun under a setting: then the longest since is kept, so that a
-change of settings cannot shorten it (rule 4).
+change of settings cannot shorten it (rule 4); and when a rollover is due, for the signer's sake.
 
 ``revision`` grows with every write: an S3 ETag recurs with its content, a revision does not. A
 document with a ``version`` newer than this code is read, as far as this code understands it, and
@@ -20,11 +20,22 @@ from machine_identity.errors import MachineIdentityError
 from machine_identity.jwk import PublicJwk
 
 VERSION: Final = 1
-_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+_UNREADABLE: Final = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class KeyringError(MachineIdentityError):
     """The document is not a keyring, or one that this code must not touch."""
+
+
+class LostKeyringError(KeyringError):
+    """The document was deleted, broken or rolled back: what it said must be found elsewhere."""
 
 
 class State(StrEnum):
@@ -53,9 +64,17 @@ class Key:
     """The longest wait before signing that was in force since it was first seen."""
     retire_interval: timedelta = timedelta()
     """The longest wait before withdrawal that was in force since it first signed."""
+    verified_interval: timedelta = timedelta()
+    """The part of it that counts from ``may_sign_until``, the longest since it first signed."""
+    may_sign_until: datetime | None = None
+    """Until when, retired, it may still sign if its successor is refused (rule 9)."""
     disabled_at: datetime | None = None
     deletion_at: datetime | None = None
     """When KMS will have deleted it; set once the deletion is scheduled."""
+    revoked_at: datetime | None = None
+    """When an operator called it compromised (rule 10); it is trusted for nothing since."""
+    reason: str = ""
+    """Why, in the operator's words."""
 
     @property
     def kid(self) -> str:
@@ -93,12 +112,18 @@ class Keyring:
     keys: tuple[Key, ...] = ()
     intent: Intent | None = None
     rollover_requested_at: datetime | None = None
+    rollover_due_at: datetime | None = None
+    """When the active key's time is over, if nobody asks before; the signer has no policy."""
     max_age: timedelta = timedelta()
     """The longest ``max-age`` that the set as it stands may have been published with."""
     longest_max_age: timedelta = timedelta()
     """The longest ``max-age`` that a copy still alive in some cache may have been served with."""
     longest_max_age_at: datetime | None = None
     """When one longer than ours was last served."""
+    confirmed_kid: str | None = None
+    """The standby key that an operator vouches for, where no proof is to be had (rule 2)."""
+    searched_at: datetime | None = None
+    """When KMS was last searched for keys of ours that nobody knows of (rule 5)."""
 
     def key(self, kid: str) -> Key:
         """Return the key of that name; raises KeyError."""
@@ -120,6 +145,14 @@ class Keyring:
     def standby(self) -> Key | None:
         """The next key to sign."""
         return next(iter(self.in_state(State.STANDBY)), None)
+
+    def previous(self, now: datetime) -> Key | None:
+        """Return the key that may sign in the active one's place when that is refused (rule 9)."""
+        for key in reversed(self.in_state(State.RETIRED)):
+            ends_at = None if key.revoked_at is not None else key.may_sign_until
+            if ends_at is not None and now < ends_at:
+                return key
+        return None
 
     @property
     def published(self) -> tuple[Key, ...]:
@@ -145,12 +178,13 @@ def serialise(keyring: Keyring) -> bytes:
 def parse(body: bytes) -> Keyring:
     """Read the document that ``serialise`` writes, or one of a newer version that has all of it.
 
-    Raises KeyringError.
+    Raises LostKeyringError for what no code can read, and KeyringError for what this one must not.
     """
     try:
         keyring = _keyring(json.loads(body))
     except _UNREADABLE as error:
-        raise KeyringError(f"the keyring cannot be read: {type(error).__name__}") from error
+        kind = KeyringError if _is_newer(body) else LostKeyringError
+        raise kind(f"the keyring cannot be read: {type(error).__name__}") from error
     if keyring.version < VERSION:
         raise KeyringError(f"the keyring's version is {keyring.version}, not {VERSION}")
     if len({key.kid for key in keyring.keys}) < len(keyring.keys):
@@ -158,6 +192,14 @@ def parse(body: bytes) -> Keyring:
     if len(keyring.in_state(State.ACTIVE)) > 1:
         raise KeyringError("the keyring has two active keys")
     return keyring
+
+
+def _is_newer(body: bytes) -> bool:
+    """Whether newer code wrote it: what this code cannot read is not broken then."""
+    try:
+        return int(json.loads(body)["version"]) > VERSION
+    except _UNREADABLE:
+        return False
 
 
 def _members(record: Keyring | Key | Intent) -> dict[str, object]:
@@ -190,9 +232,12 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         keys=tuple(_key(each) for each in members["keys"]),
         intent=intent and Intent(id=intent["id"], written_at=_instant(intent["written_at"])),
         rollover_requested_at=_moment(members["rollover_requested_at"]),
+        rollover_due_at=_moment(members["rollover_due_at"]),
         max_age=timedelta(seconds=members["max_age"]),
         longest_max_age=timedelta(seconds=members["longest_max_age"]),
         longest_max_age_at=_moment(members["longest_max_age_at"]),
+        confirmed_kid=members["confirmed_kid"],
+        searched_at=_moment(members["searched_at"]),
     )
 
 
@@ -206,8 +251,12 @@ def _key(members: dict[str, Any]) -> Key:
         first_seen_at=_moment(members["first_seen_at"]),
         publication_interval=timedelta(seconds=members["publication_interval"]),
         retire_interval=timedelta(seconds=members["retire_interval"]),
+        verified_interval=timedelta(seconds=members["verified_interval"]),
+        may_sign_until=_moment(members["may_sign_until"]),
         disabled_at=_moment(members["disabled_at"]),
         deletion_at=_moment(members["deletion_at"]),
+        revoked_at=_moment(members["revoked_at"]),
+        reason=str(members["reason"]),
     )
 
 

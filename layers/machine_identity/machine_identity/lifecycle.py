@@ -1,9 +1,9 @@
 """The life of the keys: what to do next, as a pure function of (keyring, policy, evidence, now).
 
 Each rule looks at the whole situation and answers with an action, with a wait, or with nothing;
-the first action in the order below wins, else the earliest wait. So a rule that must wait never
-keeps another from acting, and a run that comes late, twice or after a crash finds its way from
-whatever stands there. The numbers are those of the rules in docs/rotation.md.
+the first action in the order below wins, else the earliest wait. So a rule that must wait, or
+whose step fails, never keeps another from acting, and a run that comes late, twice or after a
+crash finds its way from whatever stands there. The numbers are those of docs/rotation.md.
 
 It does not act, does not know AWS, and does not read a clock: see ``rotation`` for that.
 """
@@ -13,21 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from machine_identity import publication, transitions
+from machine_identity import canary, fallback, publication, repairs, transitions
 from machine_identity.evidence import Evidence, Observation, Seen, Unseen
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.steps import (
+    Abandon,
     Action,
     AdoptKey,
     CreateKey,
+    Decision,
     Disable,
     Forget,
     Intend,
     Promote,
     Publish,
     ScheduleDeletion,
-    Step,
     Wait,
     Withdraw,
 )
@@ -45,6 +46,7 @@ class Situation:
     policy: Policy
     evidence: Evidence
     now: datetime
+    failed: frozenset[Action]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +58,46 @@ class Outlook:
     held_by: str
 
 
-def next_step(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> Step:
-    """Return the one thing to do now, or until when there is nothing to do and why."""
+def next_step(
+    keyring: Keyring,
+    policy: Policy,
+    evidence: Evidence,
+    now: datetime,
+    failed: frozenset[Action] = frozenset(),
+) -> Decision:
+    """Return the one thing to do now, or until when there is nothing to do and why.
+
+    ``failed`` are the steps that this run tried in vain: the rules after theirs have their turn.
+    """
     if keyring.version > VERSION:
         return Wait(until=now, why=_NEWER)
-    situation = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now)
-    answers = [rule(situation) for rule in _RULES]
-    actions = [each for each in answers if each is not None and not isinstance(each, Wait)]
-    if actions:
-        return actions[0]
-    waits = [each for each in answers if isinstance(each, Wait)]
-    return min(waits, key=lambda wait: wait.until)
+    if (apart := repairs.clock_wait(policy, evidence, now)) is not None:
+        return apart
+    at = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now, failed=failed)
+    answers = [each for each in (rule(at) for rule in _RULES) if each is not None]
+    waits: list[Wait] = []
+    for each in answers:
+        if isinstance(each, Wait):
+            waits.append(each)
+        elif each not in failed:
+            return each
+    in_vain = Wait(until=now, why="a step failed, and is tried again at the next tick")
+    return min(waits, key=lambda wait: wait.until, default=in_vain)
+
+
+def emergency_step(
+    keyring: Keyring,
+    policy: Policy,
+    evidence: Evidence,
+    now: datetime,
+    failed: frozenset[Action] = frozenset(),
+) -> Decision:
+    """Return what of a revocation depends on no clock, so that rule 11 does not hold it back."""
+    at = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now, failed=failed)
+    for step in (_disable_revoked(at), _withdraw_revoked(at)):
+        if step is not None and step not in failed:
+            return step
+    return repairs.clock_wait(policy, evidence, now) or Wait(until=now, why="the rest can wait")
 
 
 def observed(keyring: Keyring, policy: Policy, observation: Observation) -> Keyring:
@@ -78,7 +109,12 @@ def observed(keyring: Keyring, policy: Policy, observation: Observation) -> Keyr
     """
     if keyring.version > VERSION:
         return keyring
-    keyring = replace(keyring, max_age=max(keyring.max_age, policy.max_age))
+    active = keyring.active
+    keyring = replace(
+        keyring,
+        max_age=max(keyring.max_age, policy.max_age),
+        rollover_due_at=None if active is None else active.since + policy.rotation_interval,
+    )
     if isinstance(observation, Seen):
         keyring = _seen(_with_max_age(keyring, policy, observation), observation)
     interval = policy.publication_interval(keyring.longest_max_age)
@@ -120,7 +156,7 @@ def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
         case State.ACTIVE:
             return _rollover("retired", keyring.standby, keyring, policy)
         case State.RETIRED:
-            at = key.since + max(key.retire_interval, policy.retire_interval)
+            at = _withdrawal_at(key, policy)
             held = "rule 3: retire after the last signature"
             return Outlook(next="removed", not_before=at, held_by=held)
         case State.REMOVED:
@@ -131,7 +167,7 @@ def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
 
 def _rollover(to: str, standby: Key | None, keyring: Keyring, policy: Policy) -> Outlook:
     """One write moves both keys, so what holds the one holds the other."""
-    ready = _ready_at(standby, keyring, policy)
+    ready = ready_at(standby, keyring, policy)
     held = "rule 1: publish before sign"
     if ready is None or keyring.active is None:
         return Outlook(next=to, not_before=ready, held_by=held)
@@ -144,11 +180,11 @@ def _rollover_due(active: Key, keyring: Keyring, policy: Policy) -> datetime:
     return keyring.rollover_requested_at or active.since + policy.rotation_interval
 
 
-def _ready_at(standby: Key | None, keyring: Keyring, policy: Policy) -> datetime | None:
+def ready_at(standby: Key | None, keyring: Keyring, policy: Policy) -> datetime | None:
     """Return when rule 1 lets the standby key sign; None while nobody has seen it."""
     if standby is None or standby.first_seen_at is None:
         return None
-    if keyring.genesis:
+    if keyring.genesis or _is_bereft(keyring):
         return standby.first_seen_at
     interval = max(
         standby.publication_interval, policy.publication_interval(keyring.longest_max_age)
@@ -156,7 +192,29 @@ def _ready_at(standby: Key | None, keyring: Keyring, policy: Policy) -> datetime
     return standby.first_seen_at + interval
 
 
-def _create(at: Situation) -> Step | None:
+def _is_bereft(keyring: Keyring) -> bool:
+    """Whether the last key that signed was revoked: a cache that refuses the next is no worse."""
+    return keyring.active is None and any(key.revoked_at is not None for key in keyring.keys)
+
+
+def _disable_revoked(at: Situation) -> Decision | None:
+    return repairs.disabling(at.keyring, at.failed)
+
+
+def _withdraw_revoked(at: Situation) -> Decision | None:
+    """Rule 10: a revoked key leaves the set before a new one is made, which may take long."""
+    return _publish(at) if repairs.shows_revoked_key(at.keyring, at.evidence) else None
+
+
+def _discard(at: Situation) -> Decision | None:
+    return repairs.discard(at.keyring, at.policy, at.evidence, at.now)
+
+
+def _end_surplus(at: Situation) -> Decision | None:
+    return repairs.end_surplus(at.keyring, at.policy, at.evidence, at.now, at.failed)
+
+
+def _create(at: Situation) -> Decision | None:
     """Keep one active and one standby key, each created under an intent (rule 5)."""
     intent = at.keyring.intent
     if intent is None:
@@ -164,14 +222,16 @@ def _create(at: Situation) -> Step | None:
     if intent.id == at.evidence.own_intent:
         return CreateKey(intent=intent.id)
     if arn := at.evidence.tagged.get(intent.id):
-        return AdoptKey(intent=intent.id, arn=arn)
+        fits = intent.id not in at.evidence.unfit
+        kind = AdoptKey if fits else Abandon
+        return kind(intent=intent.id, arn=arn)
     until = intent.written_at + at.policy.run_bound + ADOPTION_INTERVAL
     if at.now < until:
         return Wait(until=until, why="a key may have been created unseen (rule 5)")
     return Intend(again=True)
 
 
-def _intend(at: Situation) -> Step | None:
+def _intend(at: Situation) -> Decision | None:
     keyring = at.keyring
     if len(keyring.in_state(State.STANDBY)) + len(keyring.in_state(State.ACTIVE)) >= 2:  # noqa: PLR2004 - one active, one standby
         return None
@@ -181,9 +241,9 @@ def _intend(at: Situation) -> Step | None:
     return Intend()
 
 
-def _publish(at: Situation) -> Step | None:
+def _publish(at: Situation) -> Decision | None:
     """Have the bucket hold what the keyring says; repairs whatever was done to it by hand."""
-    if not at.keyring.published:
+    if not (at.keyring.published or repairs.shows_revoked_key(at.keyring, at.evidence)):
         return None
     wanted = publication.documents(at.keyring, at.policy.max_age)
     if publication.stands(wanted, at.evidence.standing):
@@ -192,10 +252,10 @@ def _publish(at: Situation) -> Step | None:
     return Publish(kids=kids, revision=wanted.revision)
 
 
-def _promote(at: Situation) -> Step | None:
-    """Rule 1: a key signs only if the public URL shows it now and has long enough."""
+def _promote(at: Situation) -> Decision | None:
+    """Rules 1 and 2: a key signs if the public URL shows it, for long enough, and if proven."""
     standby, active = at.keyring.standby, at.keyring.active
-    if standby is None:
+    if standby is None or standby.kid in at.evidence.unusable:
         return None
     due = at.now if active is None else _rollover_due(active, at.keyring, at.policy)
     if at.now < due:
@@ -203,12 +263,13 @@ def _promote(at: Situation) -> Step | None:
     seen = _seen_now(at)
     if not isinstance(seen, Seen):
         return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
-    ready = _ready_at(standby, at.keyring, at.policy)
+    ready = ready_at(standby, at.keyring, at.policy)
     if ready is None or standby.kid not in seen.kids:
         return Wait(until=at.now, why="the public URL does not show the standby key (rule 1)")
     if at.now < ready:
         return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
-    return Promote(kid=standby.kid, retires=None if active is None else active.kid)
+    held = canary.hold(at.keyring, at.evidence.testimony, at.policy, at.now)
+    return held or Promote(kid=standby.kid, retires=None if active is None else active.kid)
 
 
 def _seen_now(at: Situation) -> Observation:
@@ -219,24 +280,39 @@ def _seen_now(at: Situation) -> Observation:
     return seen
 
 
-def _withdraw(at: Situation) -> Step | None:
+def _withdraw(at: Situation) -> Decision | None:
     """Rule 3: the oldest retired key leaves the set when nothing it signed can be valid."""
     for key in at.keyring.in_state(State.RETIRED)[:1]:
-        until = key.since + max(key.retire_interval, at.policy.retire_interval)
+        until = _withdrawal_at(key, at.policy)
         if at.now < until:
             return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
         return Withdraw(kid=key.kid)
     return None
 
 
-def _dispose(at: Situation) -> Step | None:
+def _withdrawal_at(key: Key, policy: Policy) -> datetime:
+    """Return when rule 3 lets a retired key go, under the longest intervals there were."""
+    planned = key.since + max(key.retire_interval, policy.retire_interval)
+    if key.may_sign_until is None:
+        return planned
+    verified = max(key.verified_interval, policy.verified_interval)
+    return max(planned, key.may_sign_until + verified)
+
+
+def _prolong(at: Situation) -> Decision | None:
+    """Rule 9: while the previous key is needed, it goes on being allowed."""
+    return fallback.prolongation(at.keyring, at.evidence.testimony, at.policy, at.now)
+
+
+def _dispose(at: Situation) -> Decision | None:
     """Disable, schedule for deletion and at last forget what has left the published set."""
     waits: list[Wait] = []
     for key in at.keyring.in_state(State.REMOVED):
         step = _disposal(key, at.now)
-        if not isinstance(step, Wait):
+        if isinstance(step, Wait):
+            waits.append(step)
+        elif step not in at.failed:
             return step
-        waits.append(step)
     return min(waits, key=lambda wait: wait.until, default=None)
 
 
@@ -250,10 +326,15 @@ def _disposal(key: Key, now: datetime) -> Action | Wait:
     return Forget(kid=key.kid)
 
 
-_RULES: Final[tuple[Callable[[Situation], Step | None], ...]] = (
+_RULES: Final[tuple[Callable[[Situation], Decision | None], ...]] = (
+    _disable_revoked,
+    _withdraw_revoked,
+    _discard,
     _create,
     _publish,
+    _prolong,
     _promote,
     _withdraw,
     _dispose,
+    _end_surplus,
 )

@@ -33,6 +33,19 @@ _NOT_NEGATIVE: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryTimes:
+    """The rhythm in which the standby key is tried (rule 2); signer and rotation count on one."""
+
+    apart: timedelta = timedelta(minutes=10)
+    """Between the first success and the one that proves: a server may have several caches."""
+    lifetime: timedelta = timedelta(days=1)
+    """How old the last success may be at the promotion; it is renewed at half of that."""
+    first_pause: timedelta = timedelta(minutes=15)
+    """After a refusal; after each further one it is twice as long."""
+    longest_pause: timedelta = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that decides when a key changes its state."""
 
@@ -58,6 +71,9 @@ class Policy:
     tick_interval: timedelta = timedelta(minutes=15)
     deletion_window: timedelta = KMS_DELETION_WINDOW[0]
     """How long KMS keeps a key whose deletion is scheduled, in whole days."""
+    canary: CanaryTimes = CanaryTimes()
+    canary_deadline: timedelta = timedelta(hours=24)
+    """How long a promotion that is due waits for its proof before an operator may vouch."""
     most_live_keys: int = 8
     """At so many keys whose deletion is not scheduled, no more are created."""
 
@@ -95,7 +111,12 @@ class Policy:
     @property
     def retire_interval(self) -> timedelta:
         """How long a retired key must stay public (rule 3, Iret)."""
-        last_signature = self.run_bound + self.signer_bound + self.fallback_interval
+        return self.fallback_interval + self.verified_interval
+
+    @property
+    def verified_interval(self) -> timedelta:
+        """Return how long a key stays public after the keyring lets it sign for the last time."""
+        last_signature = self.run_bound + self.signer_bound
         verified_for = self.assertion_lifetime + self.provider_leeway + self.clock_skew
         return last_signature + verified_for + self.max_age
 

@@ -4,6 +4,7 @@ What comes back is an observation or the absence of one, never an error: a tick 
 its own set goes on and waits (rule 1). A discovery document that leads elsewhere is an absence of
 every key, because a server that starts from the issuer would not find them, and for as long as
 caches may hold it they find the keys no sooner: of the two documents the longer max-age counts.
+Each answer that bears a date, an error too, also tells how far our clock is from the server's.
 """
 
 import json
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from machine_identity import dates
 from machine_identity.errors import TransportError
 from machine_identity.evidence import Observation, Seen, Unseen
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
-from machine_identity.transport import Transport
+from machine_identity.transport import Response, Transport
 
 _TIMEOUT: Final = timedelta(seconds=5)
 _MAX_AGE: Final = re.compile(r'(?:^|[\s,])(?:max-age|s-maxage)="?([0-9]+)', re.IGNORECASE)
@@ -38,17 +40,22 @@ class Probe:
 
     def __call__(self) -> Observation:
         """Fetch both documents; the observation bears the time after the last answer."""
+        errors: list[timedelta | None] = []
         try:
-            configuration, leads_for = self._fetch(CONFIGURATION_PATH)
-            jwks, max_age = self._fetch(JWKS_PATH)
+            configuration, leads_for = self._fetch(CONFIGURATION_PATH, errors)
+            jwks, max_age = self._fetch(JWKS_PATH, errors)
             kids = _kids(jwks) if self._leads_here(configuration) else frozenset[str]()
         except (TransportError, _NothingSeenError) as reason:
-            return Unseen(at=self._clock(), why=str(reason))
-        return Seen(at=self._clock(), kids=kids, max_age=max(leads_for, max_age))
+            return Unseen(at=self._clock(), why=str(reason), clock_error=dates.worst(errors))
+        longest = max(leads_for, max_age)
+        error = dates.worst(errors)
+        return Seen(at=self._clock(), kids=kids, max_age=longest, clock_error=error)
 
-    def _fetch(self, path: str) -> tuple[dict[str, Any], timedelta]:
-        headers = {"Accept": "application/json"}
-        answer = self._transport("GET", self._issuer + path, headers=headers, timeout=_TIMEOUT)
+    def _fetch(
+        self, path: str, errors: list[timedelta | None]
+    ) -> tuple[dict[str, Any], timedelta]:
+        """Return a document and its max-age, and add to ``errors`` what its date says."""
+        answer = self._answer(path, errors)
         if answer.status != _OK:
             raise _NothingSeenError(f"{path} is answered with {answer.status}")
         try:
@@ -58,6 +65,14 @@ class Probe:
         if not isinstance(document, dict):
             raise _NothingSeenError(f"{path} is not a JSON object")
         return document, _max_age(answer.headers.get("cache-control", ""))
+
+    def _answer(self, path: str, errors: list[timedelta | None]) -> Response:
+        headers = {"Accept": "application/json"}
+        asked_at = self._clock()
+        answer = self._transport("GET", self._issuer + path, headers=headers, timeout=_TIMEOUT)
+        told = dates.instant(answer.headers.get("date"), answer.headers.get("age"))
+        errors.append(dates.clock_error(told, asked_at=asked_at, answered_at=self._clock()))
+        return answer
 
     def _leads_here(self, configuration: dict[str, Any]) -> bool:
         return (

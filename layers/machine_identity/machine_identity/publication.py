@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from machine_identity.evidence import Standing
 from machine_identity.jwk import PublicJwk
@@ -70,9 +70,18 @@ def standing_revision(standing: Standing) -> int:
     """Return the revision of the key set that stands in the bucket; 0 for none or a broken one."""
     try:
         revision = json.loads(standing.jwks or b"{}").get("revision", 0)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return 0
     return revision if type(revision) is int else 0
+
+
+def standing_keys(standing: Standing) -> dict[str, PublicJwk]:
+    """Return the keys of the set that stands in the bucket, by name; none of a broken one."""
+    try:
+        keys = [{**key} for key in json.loads(standing.jwks or b"{}")["keys"]]
+        return {str(key["kid"]): cast("PublicJwk", key) for key in keys}
+    except (ValueError, TypeError, KeyError):
+        return {}
 
 
 def object_key(identity: str, path: str) -> str:

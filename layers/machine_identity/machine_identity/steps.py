@@ -46,6 +46,14 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prolong:
+    """Let a retired key sign longer, because its successor was refused (rule 9)."""
+
+    kid: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
     """Take a retired key out of the set: nothing it signed can be valid any more."""
 
@@ -74,11 +82,61 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """Trust a key for nothing any more and, if it signed, let another sign, in one write."""
+
+    kid: str
+    reason: str
+    promotes: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Take the operator's word for the standby key, for want of a proof."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Take a standby key, which never signed, out of the set: another is to take its place."""
+
+    kid: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """Have KMS delete the key of the intent, which cannot be taken in, and drop the intent."""
+
+    intent: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndSurplus:
+    """Have KMS delete a key of ours that was never published and that nobody waits for."""
+
+    arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuild:
+    """Write a lost keyring anew, from what KMS and the published set still tell."""
+
+    active: str | None
+    kids: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """Do nothing before ``until``; a time that has passed means: look again at the next tick."""
 
     until: datetime
     why: str
+    alarm: str | None = None
+    """The metric that is to be raised, for a wait that somebody should look into."""
 
 
 type Action = (
@@ -87,9 +145,18 @@ type Action = (
     | AdoptKey
     | Publish
     | Promote
+    | Prolong
     | Withdraw
     | Disable
     | ScheduleDeletion
     | Forget
+    | Revoke
+    | Confirm
+    | Discard
+    | Abandon
+    | EndSurplus
 )
-type Step = Action | Wait
+type Decision = Action | Wait
+type Done = Action | Rebuild
+"""What a run can have done: to rebuild is decided by nothing but that the keyring is lost."""
+type Step = Done | Wait

@@ -5,6 +5,10 @@ that the server was too busy for, is made again after a pause, each time with a 
 a server that saw the first one refuses its ``jti``. A refusal is final and is not kept: the next
 call asks anew. All of it ends within ``PATIENCE``.
 
+Rule 9: when an assertion is refused and the previous key may still sign, another is signed with
+that one. If it is taken, the previous key comes first for ``COOLDOWN``, so that not every token
+costs two requests; then the right one is tried again. If neither is, the first error is told.
+
 It signs nothing itself (see ``Signer``) and knows no settings.
 """
 
@@ -23,7 +27,12 @@ from machine_identity.client_credentials import (
     process_response,
     token_request,
 )
-from machine_identity.errors import SettingsError, TokenRequestError, TransportError
+from machine_identity.errors import (
+    InvalidClientError,
+    SettingsError,
+    TokenRequestError,
+    TransportError,
+)
 from machine_identity.providers import Audience, Client
 from machine_identity.transport import Response, Transport
 
@@ -36,6 +45,8 @@ RENEWAL_MARGIN: Final = timedelta(seconds=60)
 """How long before its end a token is replaced, so that a caller can still use it; a token that
 lives shorter than five minutes is replaced after four fifths of its life."""
 METADATA_LIFETIME: Final = timedelta(hours=1)
+COOLDOWN: Final = timedelta(minutes=5)
+"""How long the previous key comes first once it was needed (rule 9)."""
 MOST_KEPT: Final = 256
 """Of tokens, and of discovery documents: callers choose scopes, and memory is not theirs."""
 
@@ -48,6 +59,16 @@ class Signer(Protocol):
     def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
         """Return the assertion. Raises SigningError, or SettingsError if it can never work."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """Rule 9: who signs when the right key is refused, and who is told of it."""
+
+    previous: Callable[[datetime], Signer | None]
+    """Who may sign instead at an instant, if anybody. Raises SigningError."""
+    told: Callable[[], None]
+    """Called for each token that the previous key brought, when it is in hand."""
 
 
 class Clock(Protocol):
@@ -73,6 +94,7 @@ class _Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Exchange:
     asked_at: datetime
+    sent: bytes = field(repr=False)
     response: Response
 
 
@@ -86,8 +108,11 @@ class TokenSource:
         transport: Transport,
         clock: Clock,
         sleep: Callable[[float], None],
+        fallback: Fallback | None = None,
     ) -> None:
         self._signer = signer
+        self._fallback = fallback
+        self._fell_back_at: datetime | None = None
         self._transport = transport
         self._clock = clock
         self._sleep = sleep
@@ -100,27 +125,76 @@ class TokenSource:
         kept = self._tokens.get((client, scope))
         if kept is not None and _is_fresh(kept, now):
             return kept
-        token = self._requested(client, scope, deadline=now + PATIENCE)
+        token = self._requested(client, scope, now)
         _keep(self._tokens, (client, scope), token)
         return token
 
-    def _requested(self, client: Client, scope: str, deadline: datetime) -> AccessToken:
+    def prove(self, client: Client, signer: Signer) -> None:
+        """Get a token with an assertion of that signer, whoever is active, and drop it (rule 2).
+
+        Raises TokenRequestError.
+        """
+        self._asked(client, client.scope, signer, self._clock.now() + PATIENCE)
+
+    def _requested(self, client: Client, scope: str, now: datetime) -> AccessToken:
+        deadline, previous = now + PATIENCE, self._previous(now)
+        if self._fallback is None or previous is None:
+            return self._asked(client, scope, self._signer, deadline)
+        is_cooling_down = self._is_cooling_down(now)
+        order = (previous, self._signer) if is_cooling_down else (self._signer, previous)
+        token, signer = self._asked_in_turn(client, scope, order, deadline)
+        if signer is previous:
+            self._fell_back_at = self._fell_back_at if is_cooling_down else now
+            self._fallback.told()
+        return token
+
+    def _asked_in_turn(
+        self, client: Client, scope: str, order: tuple[Signer, Signer], deadline: datetime
+    ) -> tuple[AccessToken, Signer]:
+        first, second = order
+        try:
+            return self._asked(client, scope, first, deadline), first
+        except InvalidClientError as refused:
+            try:
+                return self._asked(client, scope, second, deadline), second
+            except TokenRequestError:
+                raise refused from None
+
+    def _previous(self, now: datetime) -> Signer | None:
+        try:
+            return None if self._fallback is None else self._fallback.previous(now)
+        except SigningError:
+            return None  # who signs first meets the same fault, and tells it
+
+    def _is_cooling_down(self, now: datetime) -> bool:
+        at = self._fell_back_at
+        return at is not None and timedelta() <= now - at < COOLDOWN
+
+    def _asked(
+        self, client: Client, scope: str, signer: Signer, deadline: datetime
+    ) -> AccessToken:
         endpoint = self._token_endpoint(client, deadline)
 
         def ask(now: datetime) -> _Request:
-            assertion = self._signed(client.draft(endpoint), now)
+            assertion = self._signed(signer, client.draft(endpoint), now)
             headers, body = token_request(
                 client_id=client.client_id, scope=scope, assertion=assertion
             )
             return _Request(method="POST", url=endpoint, headers=headers, body=body)
 
         answer = self._exchange(ask, deadline)
-        status, body = answer.response.status, answer.response.body
-        return process_response(status, body, requested_scope=scope, now=answer.asked_at)
+        response = answer.response
+        return process_response(
+            response.status,
+            response.body,
+            requested_scope=scope,
+            now=answer.asked_at,
+            sent=answer.sent,
+        )
 
-    def _signed(self, draft: Draft, now: datetime) -> str:
+    def _signed(self, signer: Signer, draft: Draft, now: datetime) -> str:
         try:
-            return self._signer.sign(draft, now=now, jti=self._clock.unique())
+            return signer.sign(draft, now=now, jti=self._clock.unique())
         except SigningError as error:
             raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(error)) from error
         except SettingsError as error:
@@ -151,14 +225,15 @@ class TokenSource:
         pauses = iter(PAUSES)
         while True:
             asked_at = self._clock.now()
-            outcome = self._attempt(ask(asked_at), deadline)
+            request = ask(asked_at)
+            outcome = self._attempt(request, deadline)
             wait = _wait(outcome, next(pauses, None))
             if wait is None or self._clock.now() + wait >= deadline:
                 break
             self._sleep(wait.total_seconds())
         if isinstance(outcome, TransportError):
             raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(outcome)) from outcome
-        return _Exchange(asked_at=asked_at, response=outcome)
+        return _Exchange(asked_at=asked_at, sent=request.body or b"", response=outcome)
 
     def _attempt(self, request: _Request, deadline: datetime) -> Response | TransportError:
         left = deadline - self._clock.now()

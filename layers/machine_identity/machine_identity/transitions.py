@@ -11,24 +11,35 @@ from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Intent, Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.steps import (
+    Abandon,
     AdoptKey,
+    Confirm,
     CreateKey,
     Disable,
+    Discard,
+    EndSurplus,
     Forget,
     Intend,
+    Prolong,
     Promote,
     Publish,
+    Revoke,
     ScheduleDeletion,
     Withdraw,
 )
 
-type Recorded = Promote | Withdraw | Disable | ScheduleDeletion | Forget | Publish
+type Repair = Confirm | Discard | Abandon | EndSurplus
+type Recorded = (
+    Promote | Prolong | Withdraw | Disable | ScheduleDeletion | Forget | Publish | Revoke | Repair
+)
 
 
 def intended(keyring: Keyring, step: Intend, *, intent: str, now: datetime) -> Keyring:
     """Write the intent down; a repeated one keeps its name, so that a late key is adopted."""
     name = keyring.intent.id if step.again and keyring.intent else intent
-    return replace(keyring, intent=Intent(id=name, written_at=now))
+    # Of two keys for one intent one will be left over: it is to be looked for soon.
+    searched_at = None if step.again else keyring.searched_at
+    return replace(keyring, intent=Intent(id=name, written_at=now), searched_at=searched_at)
 
 
 def created(
@@ -40,11 +51,15 @@ def created(
     return replace(keyring, keys=(*keyring.keys, key), intent=None)
 
 
-def taken(keyring: Keyring, step: Recorded, *, policy: Policy, now: datetime) -> Keyring:
+def taken(  # noqa: PLR0911 - one a step
+    keyring: Keyring, step: Recorded, *, policy: Policy, now: datetime
+) -> Keyring:
     """Return the keyring after a step that changes one key, or none."""
     match step:
         case Promote():
             return _promoted(keyring, step, policy, now)
+        case Prolong():
+            return keyring.with_key(replace(keyring.key(step.kid), may_sign_until=step.until))
         case Withdraw():
             return _moved(keyring, step.kid, State.REMOVED, now)
         case Disable():
@@ -57,8 +72,10 @@ def taken(keyring: Keyring, step: Recorded, *, policy: Policy, now: datetime) ->
             return replace(keyring, keys=left)
         case Publish():
             return _published(keyring, policy, now)
+        case Revoke():
+            return _revoked(keyring, step, policy, now)
         case _:
-            assert_never(step)
+            return _repaired(keyring, step, now)
 
 
 def revised(before: Keyring, after: Keyring) -> Keyring:
@@ -74,7 +91,9 @@ def with_longest_retire_interval(keyring: Keyring, policy: Policy) -> Keyring:
     """Keep the longest wait before withdrawal for the keys whose signatures may be about."""
     for key in (*keyring.in_state(State.ACTIVE), *keyring.in_state(State.RETIRED)):
         longest = max(key.retire_interval, policy.retire_interval)
-        keyring = keyring.with_key(replace(key, retire_interval=longest))
+        verified = max(key.verified_interval, policy.verified_interval)
+        key = replace(key, retire_interval=longest, verified_interval=verified)  # noqa: PLW2901 - the same key
+        keyring = keyring.with_key(key)
     return keyring
 
 
@@ -90,9 +109,49 @@ def _promoted(keyring: Keyring, step: Promote, policy: Policy, now: datetime) ->
     """One write: at no instant do two keys sign, or none."""
     if step.retires is not None:
         keyring = _moved(keyring, step.retires, State.RETIRED, now)
+        until = now + policy.fallback_interval
+        keyring = keyring.with_key(replace(keyring.key(step.retires), may_sign_until=until))
     keyring = _moved(keyring, step.kid, State.ACTIVE, now)
-    keyring = replace(keyring, genesis=False, rollover_requested_at=None)
+    keyring = replace(
+        keyring,
+        genesis=False,
+        rollover_requested_at=None,
+        rollover_due_at=now + policy.rotation_interval,
+        confirmed_kid=None,
+    )
     return with_longest_retire_interval(keyring, policy)
+
+
+def _repaired(keyring: Keyring, step: Repair, now: datetime) -> Keyring:
+    match step:
+        case Confirm():
+            return replace(keyring, confirmed_kid=step.kid)
+        case Discard():
+            return _moved(keyring, step.kid, State.REMOVED, now)
+        case Abandon():
+            return replace(keyring, intent=None)
+        case EndSurplus():
+            return keyring
+        case _:
+            assert_never(step)
+
+
+def _revoked(keyring: Keyring, step: Revoke, policy: Policy, now: datetime) -> Keyring:
+    """Rule 10: one write takes the key away and lets another sign in its place."""
+    key = keyring.key(step.kid)
+    since = key.since if key.state is State.REMOVED else now
+    revoked = replace(
+        key,
+        state=State.REMOVED,
+        since=since,
+        revoked_at=now,
+        reason=step.reason,
+        may_sign_until=None,
+    )
+    keyring = keyring.with_key(revoked)
+    if step.promotes is None:
+        return keyring
+    return _promoted(keyring, Promote(kid=step.promotes, retires=None), policy, now)
 
 
 def _moved(keyring: Keyring, kid: str, state: State, now: datetime) -> Keyring:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 from machine_identity import jwk
 from machine_identity.aws import AwsError
 from machine_identity.aws.clients import translated
+from machine_identity.evidence import OwnedKey
 from machine_identity.jwk import PublicJwk
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_kms.literals import KeySpecType
+    from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
 
 TAG: Final = "machine-identity:"
@@ -31,6 +33,10 @@ _KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
     "ES256": "ECC_NIST_P256",
     "ES384": "ECC_NIST_P384",
 }
+_NAMED: Final = {spec: name for name, spec in reversed(_KEY_SPECS.items())}
+"""The first algorithm of each kind of key."""
+_NOT_SHOWN: Final = frozenset({"AccessDenied", "AccessDeniedException", "NotFoundException"})
+_NO_PUBLIC_HALF: Final = frozenset({"DisabledException", "KMSInvalidStateException", *_NOT_SHOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +82,24 @@ class KmsKeys:
     def find(self, intent: str) -> str | None:
         """Return the ARN of the key that was created for ``intent``, if the index shows one."""
         tags = {**self._owner.tags(), f"{TAG}intent": intent}
-        return next(self._tagged(tags), None)
+        return next((arn for arn, _ in self._tagged(tags)), None)
 
     def any(self) -> bool:
         """Return whether this owner has a key already, whatever its state."""
         return next(self._tagged(self._owner.tags()), None) is not None
+
+    def is_usable(self, arn: str, algorithm: str) -> bool:
+        """Return whether a key is enabled, and of the kind that signs with ``algorithm``."""
+        key = self._described(arn)
+        return (key.get("KeyState"), key.get("KeySpec")) == ("Enabled", _KEY_SPECS[algorithm])
+
+    def search(self) -> tuple[OwnedKey, ...]:
+        """Return all keys of this owner, without those that KMS will not tell us about.
+
+        Of an RSA key KMS does not know which of its algorithms is used: the JWK names the first.
+        """
+        found = [self._owned(*tagged) for tagged in self._tagged(self._owner.tags())]
+        return tuple(key for key in found if key is not None)
 
     def disable(self, arn: str) -> None:
         """Disable a key; one that awaits its deletion, or is gone, is as good as disabled."""
@@ -107,12 +126,34 @@ class KmsKeys:
             return
         if error.code != "KMSInvalidStateException":
             raise error
-        with translated("kms:DescribeKey"):
-            state = self._kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
-        if state != "PendingDeletion":
+        if self._described(arn).get("KeyState") != "PendingDeletion":
             raise error
 
-    def _tagged(self, tags: dict[str, str]) -> Iterator[str]:
+    def _described(self, arn: str) -> "KeyMetadataTypeDef":
+        with translated("kms:DescribeKey"):
+            return self._kms.describe_key(KeyId=arn)["KeyMetadata"]
+
+    def _owned(self, arn: str, intent: str) -> OwnedKey | None:
+        try:
+            key = self._described(arn)
+        except AwsError as error:
+            if error.code in _NOT_SHOWN:
+                return None
+            raise
+        algorithm = _NAMED.get(key.get("KeySpec", "RSA_2048"))
+        public = None if algorithm is None else self._public_half(arn, algorithm)
+        return OwnedKey(arn=arn, intent=intent, created_at=key["CreationDate"], jwk=public)
+
+    def _public_half(self, arn: str, algorithm: str) -> PublicJwk | None:
+        try:
+            return self.public_key(arn, algorithm)
+        except AwsError as error:
+            if error.code in _NO_PUBLIC_HALF:
+                return None
+            raise
+
+    def _tagged(self, tags: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield the ARN of each key that carries these tags, and the intent it was made for."""
         pages = self._tagging.get_paginator("get_resources").paginate(
             ResourceTypeFilters=["kms:key"],
             TagFilters=[{"Key": key, "Values": [value]} for key, value in tags.items()],
@@ -120,4 +161,5 @@ class KmsKeys:
         with translated("tag:GetResources"):
             for page in pages:
                 for resource in page["ResourceTagMappingList"]:
-                    yield resource["ResourceARN"]
+                    named = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
+                    yield resource["ResourceARN"], named.get(f"{TAG}intent", "")

@@ -31,6 +31,8 @@ class Document:
     body: bytes = field(repr=False)
     tag: str
     cache_control: str | None = None
+    date: str | None = field(default=None, compare=False)
+    """When S3 answered, as its ``Date`` header says it."""
 
 
 class Bucket:
@@ -54,7 +56,13 @@ class Bucket:
             if error.code in _ABSENT:
                 return None
             raise
-        return Document(body=body, tag=answer["ETag"], cache_control=answer.get("CacheControl"))
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return Document(
+            body=body,
+            tag=answer["ETag"],
+            cache_control=answer.get("CacheControl"),
+            date=headers.get("date"),
+        )
 
     def has_history(self, key: str) -> bool:
         """Return whether any version of the object was ever there, a deleted one included."""

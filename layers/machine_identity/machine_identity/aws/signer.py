@@ -5,7 +5,9 @@ but never past ``SIGNER_BOUND`` of wall-clock time, also after a frozen process 
 rotator counts on it when it withdraws a key (rule 3). A revision lower than one seen before is a
 rolled-back document and is not taken (rule 6).
 
-It writes nothing, and neither creates, publishes nor ends a key (rule 8).
+With the standby key it signs for the canary (rule 2), and with the previous one, as long as the
+keyring allows it, when the active one was refused (rule 9). It writes nothing, and neither
+creates, publishes nor ends a key (rule 8).
 """
 
 from dataclasses import dataclass
@@ -48,12 +50,48 @@ class _Copy:
         return timedelta() <= now - self.read_at <= bound
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySigner:
+    """Signs with one key of a keyring, whatever that key's state has become."""
+
+    kms: "KMSClient"
+    key: Key
+    issuer: str
+
+    def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
+        """Return the assertion, signed. Raises SigningError, or SettingsError from the draft."""
+        try:
+            return self.signed(draft, now=now, jti=jti)
+        except AwsError as error:
+            raise SigningError(str(error)) from error
+
+    def signed(self, draft: Draft, *, now: datetime, jti: str) -> str:
+        """Do as ``sign`` does, but raise AwsError as it comes, with KMS's own code."""
+        signing_key = SigningKey(
+            kid=self.key.kid,
+            algorithm=self.key.jwk["alg"],
+            private_key=_private_key(self.kms, self.key),
+            issuer=self.issuer,
+        )
+        return signing_key.sign(draft, now=now, jti=jti)
+
+
 class KeyringSigner:
     """Signs as one identity, with the key that its keyring calls active."""
 
-    def __init__(self, *, bucket: "Bucket", kms: "KMSClient", identity: str) -> None:
+    def __init__(
+        self,
+        *,
+        bucket: "Bucket",
+        kms: "KMSClient",
+        identity: str,
+        refresh_interval: timedelta = REFRESH_INTERVAL,
+        bound: timedelta = SIGNER_BOUND,
+    ) -> None:
         self._bucket = bucket
         self._kms = kms
+        self._refresh_interval = refresh_interval
+        self._bound = bound
         self._document = f"{identity}/keyring.json"
         self._copy: _Copy | None = None
         self._tried_at: datetime | None = None
@@ -65,12 +103,12 @@ class KeyringSigner:
         again, and the key that is active then signs.
         """
         try:
-            return self._signed(self._keyring(now), draft, now=now, jti=jti)
+            return self._signed(self.keyring(now), draft, now=now, jti=jti)
         except AwsError as error:
             if error.code not in _UNUSABLE:
                 raise SigningError(str(error)) from error
         try:
-            return self._signed(self._refreshed(now), draft, now=now, jti=jti)
+            return self._signed(self.reread(now), draft, now=now, jti=jti)
         except AwsError as error:
             raise SigningError(str(error)) from error
 
@@ -78,44 +116,44 @@ class KeyringSigner:
         active = keyring.active
         if active is None:
             raise SigningError("the keyring has no active key yet")
-        key = SigningKey(
-            kid=active.kid,
-            algorithm=active.jwk["alg"],
-            private_key=self._private_key(active),
-            issuer=keyring.issuer,
-        )
-        return key.sign(draft, now=now, jti=jti)
+        return self.with_key(active, keyring).signed(draft, now=now, jti=jti)
 
-    def _private_key(self, key: Key) -> PrivateKey:
-        try:
-            public_key = jwt.PyJWK(dict(key.jwk)).key
-        except jwt.PyJWTError as error:
-            raise SigningError("the active key's JWK cannot be read") from error
-        if isinstance(public_key, rsa.RSAPublicKey):
-            return KmsRsaPrivateKey(self._kms, key.arn, public_key)
-        if isinstance(public_key, ec.EllipticCurvePublicKey):
-            return KmsEcPrivateKey(self._kms, key.arn, public_key)
-        raise SigningError("the active key's JWK is of a kind that KMS does not sign with")
+    def previous(self, now: datetime) -> KeySigner | None:
+        """Return who signs when the active key is refused (rule 9), if anybody may.
 
-    def _keyring(self, now: datetime) -> Keyring:
-        """Return the keyring, read anew when a minute old; the copy survives a failed read."""
+        Raises SigningError.
+        """
+        keyring = self.keyring(now)
+        key = keyring.previous(now)
+        return None if key is None else self.with_key(key, keyring)
+
+    def with_key(self, key: Key, keyring: Keyring) -> KeySigner:
+        """Return who signs with that very key of the keyring, as the canary does (rule 2)."""
+        return KeySigner(kms=self._kms, key=key, issuer=keyring.issuer)
+
+    def keyring(self, now: datetime) -> Keyring:
+        """Return the keyring, read anew when a minute old; the copy survives a failed read.
+
+        Raises SigningError.
+        """
         copy = self._copy
-        if copy is not None and copy.is_within(SIGNER_BOUND, now) and not self._is_due(now):
+        if copy is not None and copy.is_within(self._bound, now) and not self._is_due(now):
             return copy.keyring
         try:
-            return self._refreshed(now)
+            return self.reread(now)
         except SigningError:
-            if copy is None or not copy.is_within(SIGNER_BOUND, now):
+            if copy is None or not copy.is_within(self._bound, now):
                 raise
             return copy.keyring
 
     def _is_due(self, now: datetime) -> bool:
         """Whether a minute has passed since the last try: a failing S3 slows no caller down."""
         return self._tried_at is None or not (
-            timedelta() <= now - self._tried_at < REFRESH_INTERVAL
+            timedelta() <= now - self._tried_at < self._refresh_interval
         )
 
-    def _refreshed(self, now: datetime) -> Keyring:
+    def reread(self, now: datetime) -> Keyring:
+        """Return the keyring as it stands in the bucket. Raises SigningError."""
         self._tried_at = now
         try:
             document = self._bucket.read(self._document)
@@ -128,3 +166,15 @@ class KeyringSigner:
             raise SigningError("the keyring has a lower revision than one seen before")
         self._copy = _Copy(keyring=keyring, read_at=now)
         return keyring
+
+
+def _private_key(kms: "KMSClient", key: Key) -> PrivateKey:
+    try:
+        public_key = jwt.PyJWK(dict(key.jwk)).key
+    except jwt.PyJWTError as error:
+        raise SigningError("the key's JWK cannot be read") from error
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return KmsRsaPrivateKey(kms, key.arn, public_key)
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return KmsEcPrivateKey(kms, key.arn, public_key)
+    raise SigningError("the key's JWK is of a kind that KMS does not sign with")

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from machine_identity import keyring as keyrings
 from machine_identity import publication, transitions
+from machine_identity import testimony as testimonies
 from machine_identity.aws.s3 import Document
 from machine_identity.evidence import Standing
-from machine_identity.keyring import Keyring, KeyringError
+from machine_identity.keyring import Keyring, KeyringError, LostKeyringError
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, Documents
 from machine_identity.rotation.world import Store
+from machine_identity.testimony import Testimony, TestimonyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +46,41 @@ class KeyringDocument:
     def read_to_act(self, standing: Standing) -> Held:
         """Return the keyring if it may be acted on, given what was published before it was read.
 
-        Raises AwsError, and KeyringError for the keyring of somebody else or of a time gone by.
+        Raises AwsError, KeyringError for that of somebody else, and LostKeyringError for one that
+        is broken or of a time gone by.
         """
         held = self.read()
-        keyring, own = held.keyring, self._empty
+        self._refuse_another_s(held.keyring)
+        published, known = publication.standing_revision(standing), held.keyring.published_revision
+        if published > known and held.keyring.version <= keyrings.VERSION:
+            raise LostKeyringError(
+                f"the published set has revision {published}, the keyring knows only {known}: "
+                "the keyring was lost or rolled back"
+            )
+        return held
+
+    def salvage(self) -> Held:
+        """Return what a lost keyring still says, if anything, with the tag to replace it by.
+
+        Raises AwsError, and KeyringError for the keyring of somebody else.
+        """
+        document = self._store.read(self._key)
+        if document is None:
+            return Held(keyring=self._empty, tag=None)
+        try:
+            keyring = keyrings.parse(document.body)
+        except LostKeyringError:
+            keyring = self._empty
+        self._refuse_another_s(keyring)
+        return Held(keyring=keyring, tag=document.tag)
+
+    def _refuse_another_s(self, keyring: Keyring) -> None:
+        own = self._empty
         if (keyring.identity, keyring.issuer) != (own.identity, own.issuer):
             raise KeyringError(
                 f"the keyring is that of {keyring.identity} at {keyring.issuer}, not that of "
                 f"{own.identity} at {own.issuer}"
             )
-        published = publication.standing_revision(standing)
-        if published > keyring.published_revision:
-            raise KeyringError(
-                f"the published set has revision {published}, the keyring knows only "
-                f"{keyring.published_revision}: the keyring was lost or rolled back"
-            )
-        return held
 
     def was_ever_there(self) -> bool:
         """Return whether any version of the keyring ever stood in the store. Raises AwsError."""
@@ -75,6 +96,24 @@ class KeyringDocument:
         revised = transitions.revised(held.keyring, after)
         tag = self._store.write(self._key, keyrings.serialise(revised), expected=held.tag)
         return Held(keyring=revised, tag=tag)
+
+
+class TestimonyDocument:
+    """What the signer of one identity saw, in the private store; only read here."""
+
+    __test__ = False
+
+    def __init__(self, store: Store, *, identity: str) -> None:
+        self._store = store
+        self._key = testimonies.object_key(identity)
+
+    def read(self) -> Testimony | None:
+        """Return it, and None for none or a broken one: that proves nothing. Raises AwsError."""
+        document = self._store.read(self._key)
+        try:
+            return None if document is None else testimonies.parse(document.body)
+        except TestimonyError:
+            return None
 
 
 class PublishedDocuments:

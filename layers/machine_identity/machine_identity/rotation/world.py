@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from machine_identity.aws.s3 import Document
-from machine_identity.evidence import Observation
+from machine_identity.evidence import Observation, OwnedKey
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.steps import Step
@@ -33,6 +33,14 @@ class Keys(Protocol):
 
     def any(self) -> bool:
         """Return whether this identity has any key already."""
+        ...
+
+    def is_usable(self, arn: str, algorithm: str) -> bool:
+        """Return whether a key is enabled, and of the kind that signs with ``algorithm``."""
+        ...
+
+    def search(self) -> tuple[OwnedKey, ...]:
+        """Return all keys of this identity that the key service tells about."""
         ...
 
     def disable(self, arn: str) -> None:

@@ -13,6 +13,7 @@ clients stand by name in ``{identity}/clients.json`` in the state bucket::
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -76,6 +77,10 @@ class Question:
         return cls(client=client, scope=scope)
 
 
+CANARY: Final[Mapping[str, str]] = {"command": "canary"}
+"""The event of the canary's schedule, which is no question for a token."""
+
+
 class Clients:
     """All clients of this function, by name."""
 
@@ -93,14 +98,31 @@ class Clients:
                 names = ", ".join(_OF_DEFAULT)
                 raise TokenRequestError(Failure.NOT_CONFIGURED, f"{names} are not set")
             return self._default
-        if self._read_at is None or not timedelta() <= now - self._read_at < CLIENTS_LIFETIME:
-            self._entries, self._read_at = self._read(), now
-        if name not in self._entries:
+        entries = self._known(now)
+        if name not in entries:
             raise TokenRequestError(Failure.UNKNOWN_CLIENT, "no client of that name is configured")
         try:
-            return _from_entry(name, self._entries[name])
+            return _from_entry(name, entries[name])
         except SettingsError as error:
             raise TokenRequestError(Failure.MISCONFIGURED, str(error)) from error
+
+    def usable(self, now: datetime) -> tuple[Client, ...]:
+        """Return all clients that a caller could name and get a token for, the default one first.
+
+        An entry with a fault gets no token by any key. Raises TokenRequestError if nobody can say
+        which there are.
+        """
+        found = [] if self._default is None else [self._default]
+        for name, entry in self._known(now).items():
+            if name != DEFAULT_CLIENT and _NAME.fullmatch(name):
+                with suppress(SettingsError):
+                    found.append(_from_entry(name, entry))
+        return tuple(found)
+
+    def _known(self, now: datetime) -> Mapping[str, object]:
+        if self._read_at is None or not timedelta() <= now - self._read_at < CLIENTS_LIFETIME:
+            self._entries, self._read_at = self._read(), now
+        return self._entries
 
     def _read(self) -> Mapping[str, object]:
         try:

@@ -1,72 +1,49 @@
-"""What an operator or the scheduler asks of rotation, and the answer as JSON.
+"""Carries out what is asked of rotation, and answers as JSON.
 
-An event is ``{"command": NAME}`` with the members of that command and no others: ``tick``,
-``status``, ``plan`` (``at``, an instant in ISO 8601 with its offset) and ``rotate`` (``unsafe``).
 Instants are answered in ISO 8601, in UTC. What goes wrong is an answer too, ``{"error",
 "error_description"}``: never a traceback, and nothing of what AWS said but its code.
 
 Nothing is decided here: see ``rotation``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, assert_never
 
 from machine_identity import lifecycle
 from machine_identity.aws import AwsError
-from machine_identity.errors import ConflictError, MachineIdentityError, SettingsError
+from machine_identity.commands.requests import (
+    Command,
+    Confirm,
+    Explain,
+    InvalidRequestError,
+    Plan,
+    Revoke,
+    Rotate,
+    Status,
+    Tick,
+    command,
+)
+from machine_identity.errors import ConflictError, SettingsError
+from machine_identity.explanation import because
 from machine_identity.keyring import Key, Keyring, KeyringError
 from machine_identity.policy import Policy
-from machine_identity.rotation import Rotation, Run
+from machine_identity.rotation import RefusedError, Revocation, Rotation, Run, UnknownKeyError
 from machine_identity.steps import Step
 
 FURTHEST: Final = timedelta(days=3 * 365)
 """How far a plan looks ahead: with the shortest rotation interval, what one answer can hold."""
+_ACCESS_TOKENS: Final = (
+    "access tokens that were issued for the key live on until they expire: only the authorization "
+    "server can end them"
+)
 
 type Answer = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    """Do everything that can be done now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """Show every key, what comes next for it, when, and which rule holds it until then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Show what will be done, up to an instant or for one rotation interval."""
-
-    at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotate:
-    """Roll over now; ``unsafe`` does not even wait until every cache knows the standby key."""
-
-    unsafe: bool = False
-
-
-type Command = Tick | Status | Plan | Rotate
-
-_COMMANDS: Final[Mapping[str, type[Tick | Status | Plan | Rotate]]] = {
-    "tick": Tick,
-    "status": Status,
-    "plan": Plan,
-    "rotate": Rotate,
-}
-
-
-class InvalidRequestError(MachineIdentityError):
-    """The event asks for nothing that is known, or in no known way."""
-
-
 _CODES: Final = (
     (InvalidRequestError, "invalid_request"),
+    (RefusedError, "invalid_request"),
+    (UnknownKeyError, "invalid_request"),
     (ConflictError, "conflict"),
     (AwsError, "aws"),
     (KeyringError, "keyring"),
@@ -87,39 +64,12 @@ def answer(rotation: Rotation, event: object) -> Answer:
 def record(step: Step) -> Answer:
     """Return a step as one flat JSON object: its class's name, and its fields."""
     members = {each.name: _plain(getattr(step, each.name)) for each in fields(step)}
+    if members.get("alarm", step) is None:
+        del members["alarm"]
     return {"step": type(step).__name__, **members}
 
 
-def command(event: object) -> Command:
-    """Read what an event asks for. Raises InvalidRequestError."""
-    name = event.get("command") if isinstance(event, dict) else None
-    if not isinstance(event, dict) or not isinstance(name, str) or name not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        raise InvalidRequestError(f"the event must be an object whose command is one of {known}")
-    kind = _COMMANDS[name]
-    takes = [each.name for each in fields(kind)]
-    given = {member: value for member, value in event.items() if member != "command"}
-    if not given.keys() <= set(takes):
-        also = f"{' and '.join(takes)}, or less" if takes else "nothing"
-        raise InvalidRequestError(f"beside its name, the command {name} takes {also}")
-    if "unsafe" in given and not isinstance(given["unsafe"], bool):
-        raise InvalidRequestError("unsafe must be true or false")
-    if "at" in given:
-        given["at"] = _asked_instant(given["at"])
-    return kind(**given)
-
-
-def _asked_instant(text: object) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise InvalidRequestError("at must be an instant in ISO 8601 with its offset from UTC")
-    return instant
-
-
-def _answer(rotation: Rotation, asked: Command) -> Answer:
+def _answer(rotation: Rotation, asked: Command) -> Answer:  # noqa: PLR0911 - one a command
     match asked:
         case Tick():
             return _done(rotation, rotation.tick())
@@ -130,6 +80,12 @@ def _answer(rotation: Rotation, asked: Command) -> Answer:
             return {**_head(rotation, keyring), "keys": _keys(keyring, rotation.policy)}
         case Plan():
             return _planned(rotation, asked.at)
+        case Explain():
+            return _explained(rotation, asked.at)
+        case Revoke():
+            return _revoked(rotation, rotation.revoke(asked.kid, asked.reason))
+        case Confirm():
+            return {**_done(rotation, rotation.confirm(asked.kid)), "confirmed": asked.kid}
         case _:
             assert_never(asked)
 
@@ -142,11 +98,54 @@ def _done(rotation: Rotation, run: Run) -> Answer:
     }
 
 
-def _planned(rotation: Rotation, at: datetime | None) -> Answer:
+def _revoked(rotation: Rotation, done: Revocation) -> Answer:
+    keyring, accepted = done.keyring, done.accepted_until
+    return {
+        "identity": rotation.identity,
+        "revision": None if keyring is None else keyring.revision,
+        "now": _instant(rotation.clock()),
+        "revoked": done.kid,
+        "reason": done.reason,
+        "steps": [record(step) for step in done.steps],
+        "wait": {"until": _instant(done.wait.until), "why": done.wait.why},
+        "signing_stops_within_seconds": int(done.signing_stops_within.total_seconds()),
+        "accepted_until": None
+        if accepted is None
+        else {each.name: _instant(getattr(accepted, each.name)) for each in fields(accepted)},
+        "refused_until": None if done.refused_until is None else _instant(done.refused_until),
+        "access_tokens": _ACCESS_TOKENS,
+        "notes": list(done.notes),
+    }
+
+
+def _explained(rotation: Rotation, at: datetime | None) -> Answer:
+    if at is None:
+        keyring = stands = rotation.keyring()
+    else:
+        stands, ahead = rotation.plan(_ahead(rotation, at))
+        keyring = ahead.keyring
+    policy = rotation.policy
+    return {
+        **_head(rotation, stands),
+        "at": _instant(rotation.clock() if at is None else at),
+        "keys": [
+            {**row, "because": because(key, keyring, policy)}
+            for key, row in zip(keyring.keys, _keys(keyring, policy), strict=True)
+        ],
+    }
+
+
+def _ahead(rotation: Rotation, at: datetime) -> datetime:
+    """Return an instant that can be looked ahead to. Raises InvalidRequestError."""
     now = rotation.clock()
-    until = now + rotation.policy.rotation_interval if at is None else at
-    if not now <= until <= now + FURTHEST:
+    if not now <= at <= now + FURTHEST:
         raise InvalidRequestError(f"at must lie ahead, by at most {FURTHEST.days} days")
+    return at
+
+
+def _planned(rotation: Rotation, at: datetime | None) -> Answer:
+    interval = rotation.policy.rotation_interval
+    until = _ahead(rotation, rotation.clock() + interval if at is None else at)
     keyring, ahead = rotation.plan(until)
     return {
         **_head(rotation, keyring),

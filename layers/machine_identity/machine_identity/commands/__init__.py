@@ -1,0 +1,9 @@
+"""What an operator or the scheduler asks of rotation, and the answer as JSON.
+
+The events are read in ``requests``, and carried out and answered in ``answers``.
+"""
+
+from machine_identity.commands.answers import FURTHEST, answer, record
+from machine_identity.commands.requests import LONGEST_REASON, command
+
+__all__ = ["FURTHEST", "LONGEST_REASON", "answer", "command", "record"]

@@ -1,0 +1,108 @@
+"""Carries one step out: what it does outside of the keyring, and the keyring that it leaves.
+
+Act, then record: whatever is repeated after a crash in between does no harm (rule 5). Recording is
+the caller's, and so is what to do about a step that fails.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from machine_identity import publication, transitions
+from machine_identity.aws import AwsError
+from machine_identity.evidence import Evidence
+from machine_identity.jwk import PublicJwk
+from machine_identity.keyring import Keyring
+from machine_identity.policy import Policy
+from machine_identity.rotation.documents import PublishedDocuments
+from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER
+from machine_identity.rotation.world import World
+from machine_identity.steps import (
+    Abandon,
+    Action,
+    AdoptKey,
+    CreateKey,
+    Disable,
+    EndSurplus,
+    Intend,
+    Publish,
+    ScheduleDeletion,
+    Wait,
+)
+
+_JUDGED_BY_TAG: Final = frozenset(
+    {"kms:GetPublicKey", "kms:DisableKey", "kms:ScheduleKeyDeletion"}
+)
+"""What the role allows on keys with our tags; CreateKey goes by the tags in its own request."""
+
+
+class Actor:
+    """Acts on one identity's world; raises ConflictError, AwsError and SettingsError."""
+
+    def __init__(self, *, policy: Policy, world: World, published: PublishedDocuments) -> None:
+        self._policy = policy
+        self._world = world
+        self._published = published
+
+    def act(self, keyring: Keyring, evidence: Evidence, step: Action) -> tuple[Keyring, Evidence]:
+        """Do what a step does, and return the keyring to record and what is known after it."""
+        now = self._world.clock
+        match step:
+            case Intend():
+                intent = self._world.unique()
+                after = transitions.intended(keyring, step, intent=intent, now=now())
+            case CreateKey() | AdoptKey():
+                arn, jwk = self._taken_in(step)
+                after = transitions.created(keyring, step, arn=arn, jwk=jwk, now=now())
+            case _:
+                evidence = self._outside(keyring, evidence, step)
+                after = transitions.taken(keyring, step, policy=self._policy, now=now())
+        own = after.intent.id if isinstance(step, Intend) and after.intent else None
+        return after, replace(evidence, own_intent=own)
+
+    def not_yet(self, keyring: Keyring, step: Action, error: Exception) -> Wait | None:
+        """Return the wait for a key that does not count everywhere yet; None for any failure."""
+        if not isinstance(error, AwsError) or error.code not in NOT_YET:
+            return None
+        created_at = _created_at(keyring, step)
+        if error.operation not in _JUDGED_BY_TAG or created_at is None:
+            return None
+        until = created_at + TAGS_COUNT_AFTER
+        if self._world.clock() >= until:
+            return None
+        return Wait(until=until, why="a new key and its tags do not count yet (rule 5)")
+
+    def _taken_in(self, step: CreateKey | AdoptKey) -> tuple[str, PublicJwk]:
+        """Return the key of the intent, made now or found again: its ARN and its public half."""
+        keys, algorithm = self._world.keys, self._policy.algorithm
+        arn = step.arn if isinstance(step, AdoptKey) else keys.create(algorithm, step.intent)
+        return arn, keys.public_key(arn, algorithm)
+
+    def _outside(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
+        """Do what a step does outside of the keyring; after a publication, look again."""
+        keys, window = self._world.keys, self._policy.deletion_window
+        match step:
+            case Publish():
+                wanted = publication.documents(keyring, self._policy.max_age)
+                standing = self._published.write(wanted, evidence.standing)
+                return replace(evidence, standing=standing, observation=self._world.probe())
+            case Disable():
+                keys.disable(keyring.key(step.kid).arn)
+            case ScheduleDeletion():
+                keys.schedule_deletion(keyring.key(step.kid).arn, window)
+            case Abandon() | EndSurplus():
+                keys.schedule_deletion(step.arn, window)
+            case _:
+                pass
+        return evidence
+
+
+def _created_at(keyring: Keyring, step: Action) -> datetime | None:
+    """Return when the key that a step is about was created, or a moment before."""
+    match step:
+        case CreateKey() | AdoptKey():
+            return None if keyring.intent is None else keyring.intent.written_at
+        case Disable() | ScheduleDeletion():
+            return keyring.key(step.kid).created_at
+        case _:
+            return None

@@ -1,0 +1,179 @@
+"""What a run finds before it decides: the documents, the public URL, the keys in KMS, the time.
+
+The world is looked at first and the keyring is read last, so that what a concurrent run does in
+between is never newer than the keyring. A keyring that is lost is rebuilt here, in memory only.
+
+Nothing is written here, and nothing is decided but what can be believed: a denial speaks against a
+key only if KMS tells about the other one, since else it speaks against our role; and what KMS does
+not answer proves nothing.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Final
+
+from machine_identity import dates, publication, recovery, repairs
+from machine_identity.aws import AwsError
+from machine_identity.evidence import Evidence, Search, Seen, Unseen
+from machine_identity.keyring import Key, Keyring, LostKeyringError
+from machine_identity.policy import Policy
+from machine_identity.rotation.dated import DatedStore
+from machine_identity.rotation.documents import (
+    Held,
+    KeyringDocument,
+    PublishedDocuments,
+    TestimonyDocument,
+)
+from machine_identity.rotation.world import World
+
+TAGS_COUNT_AFTER: Final = timedelta(minutes=5)
+"""How long KMS takes until a new tag counts in authorization; a new key is known far sooner."""
+NOT_YET: Final = frozenset({"AccessDenied", "AccessDeniedException", "NotFoundException"})
+"""What KMS answers for a key that does not count everywhere yet."""
+
+
+class _Told(Enum):
+    """What KMS says of a key."""
+
+    USABLE = auto()
+    UNUSABLE = auto()
+    DENIED = auto()
+    NOTHING = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found, and the keyring that is to take the place of a lost one."""
+
+    held: Held
+    evidence: Evidence
+    rebuilt: Keyring | None = None
+    why: str = ""
+
+
+class Lookout:
+    """Looks at one identity's world; raises AwsError and KeyringError."""
+
+    def __init__(self, *, identity: str, issuer: str, policy: Policy, world: World) -> None:
+        self._policy = policy
+        self._world = world
+        self._state = DatedStore(world.state, world.clock)
+        self._store = DatedStore(world.published, world.clock)
+        self.keyring = KeyringDocument(self._state, identity=identity, issuer=issuer)
+        self.published = PublishedDocuments(self._store, identity=identity)
+        self._testimony = TestimonyDocument(self._state, identity=identity)
+
+    def look(self) -> Found:
+        """Look at the world, then read the keyring; without one, find out whether ever one was."""
+        self._state.clock_errors.clear()
+        self._store.clock_errors.clear()
+        evidence = Evidence(
+            observation=self._world.probe(),
+            standing=self.published.read(),
+            testimony=self._testimony.read(),
+        )
+        try:
+            held = self.keyring.read_to_act(evidence.standing)
+        except LostKeyringError as error:
+            return self._rebuilt(self._timed(evidence), error)
+        if held.tag is None:
+            return self._begun(held, self._timed(evidence))
+        return self._found(held, self._timed(evidence))
+
+    def unusable(self, keyring: Keyring) -> frozenset[str]:
+        """Return the active and standby keys that KMS would not sign with; raises nothing."""
+        keys = [key for key in (keyring.active, keyring.standby) if key is not None]
+        told = {key.kid: self._told(key) for key in keys}
+        is_our_role_s = {_Told.USABLE, _Told.UNUSABLE}.isdisjoint(told.values())
+        against = {_Told.UNUSABLE} if is_our_role_s else {_Told.UNUSABLE, _Told.DENIED}
+        return frozenset(kid for kid, answer in told.items() if answer in against)
+
+    def _timed(self, evidence: Evidence) -> Evidence:
+        told = (*self._state.clock_errors, *self._store.clock_errors)
+        error = dates.worst((*told, evidence.observation.clock_error))
+        return replace(evidence, clock_error=error)
+
+    def _found(self, held: Held, evidence: Evidence) -> Found:
+        keyring = held.keyring
+        evidence = replace(
+            self._tagged(keyring, evidence),
+            unusable=self.unusable(keyring),
+            search=evidence.search or self._search_if_due(keyring, evidence),
+        )
+        return Found(held=held, evidence=evidence)
+
+    def _begun(self, held: Held, evidence: Evidence) -> Found:
+        """Return an empty keyring to begin with, unless keys of ours are in use without one."""
+        genesis = self._is_genesis(evidence)
+        if not genesis:
+            evidence = replace(evidence, search=self._searched(evidence))
+            found = recovery.rebuilt(
+                held.keyring, self._policy, evidence, self._world.clock(), known=0
+            )
+            if found.keys:
+                why = "the keyring is gone, and keys of ours are in use"
+                return Found(held=held, evidence=evidence, rebuilt=found, why=why)
+        held = replace(held, keyring=replace(held.keyring, genesis=genesis))
+        return self._found(held, evidence)
+
+    def _rebuilt(self, evidence: Evidence, lost: LostKeyringError) -> Found:
+        """Return what the keyring must have been. Raises ``lost`` if nothing tells of it."""
+        held = self.keyring.salvage()
+        evidence = replace(evidence, search=self._searched(evidence))
+        known = publication.standing_revision(evidence.standing)
+        rebuilt = recovery.rebuilt(
+            held.keyring, self._policy, evidence, self._world.clock(), known=known
+        )
+        if not rebuilt.keys:
+            raise lost
+        return Found(held=held, evidence=evidence, rebuilt=rebuilt, why=str(lost))
+
+    def _is_genesis(self, evidence: Evidence) -> bool:
+        """Whether there was never a keyring, a key or a set, so that no cache holds an old one."""
+        return (
+            isinstance(evidence.observation, Unseen)
+            and evidence.standing.jwks is None
+            and not self.keyring.was_ever_there()
+            and not self._world.keys.any()
+        )
+
+    def _tagged(self, keyring: Keyring, evidence: Evidence) -> Evidence:
+        """Add the key that an earlier run made for the open intent, and whether it fits."""
+        intent = keyring.intent
+        arn = None if intent is None else self._world.keys.find(intent.id)
+        if intent is None or arn is None:
+            return evidence
+        try:
+            fits = self._world.keys.is_usable(arn, self._policy.algorithm)
+        except AwsError:
+            fits = True
+        unfit = frozenset[str]() if fits else frozenset({intent.id})
+        return replace(evidence, tagged={intent.id: arn}, unfit=unfit)
+
+    def _told(self, key: Key) -> "_Told":
+        try:
+            is_usable = self._world.keys.is_usable(key.arn, key.jwk["alg"])
+        except AwsError as error:
+            is_young = self._world.clock() < key.created_at + TAGS_COUNT_AFTER
+            if error.code not in NOT_YET or is_young:
+                return _Told.NOTHING
+            return _Told.UNUSABLE if error.code == "NotFoundException" else _Told.DENIED
+        return _Told.USABLE if is_usable else _Told.UNUSABLE
+
+    def _searched(self, evidence: Evidence) -> Search:
+        """Return all keys of ours that KMS tells about. Raises AwsError."""
+        public = frozenset(publication.standing_keys(evidence.standing))
+        if isinstance(evidence.observation, Seen):
+            public |= evidence.observation.kids
+        at = self._world.clock()
+        return Search(at=at, keys=self._world.keys.search(), public=public)
+
+    def _search_if_due(self, keyring: Keyring, evidence: Evidence) -> Search | None:
+        """Search once a day; what fails is tried again by the next run, and keeps none from it."""
+        if not repairs.is_search_due(keyring, self._world.clock()):
+            return None
+        try:
+            return self._searched(evidence)
+        except AwsError:
+            return None

@@ -1,0 +1,1 @@
+"""The rehearsal: one rotation in real time, judged by parties that other people wrote."""
