@@ -64,7 +64,7 @@ class Ours:
             keys=KmsKeys(aws.client("kms"), aws.client("resourcegroupstaggingapi"), owner),
             state=Bucket(s3, self._state),
             published=Bucket(s3, published),
-            probe=Probe(site.url, transport.send, clock.now),
+            probe=lambda issuer: Probe(issuer, transport.send, clock.now)(),
             clock=clock.now,
             unique=clock.unique,
             report=self._reported,
@@ -123,7 +123,7 @@ class Ours:
         return next((each.at for each in self._record.withdrawn), None)
 
     def _answer(self, event: object) -> Any:  # noqa: ANN401 - any JSON
-        return commands.answer(self._rotation, event)
+        return commands.answer(self._rotation, event, lambda _: POLICY)
 
     def _reported(self, step: Step, keyring: Keyring) -> None:
         """Be told of each step when it is recorded."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from machine_identity import lifecycle, publication
+from machine_identity import lifecycle, publication, sightings
 from machine_identity.canary import PUBLISHED_SET
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, State
@@ -125,8 +125,13 @@ def after(
 ) -> Keyring:
     """Return the keyring when all of that was observed, in this order."""
     for each in observations:
-        keyring = lifecycle.observed(keyring, policy, each)
+        keyring = sightings.noted(keyring, policy, shown(each))
     return keyring
+
+
+def shown(observation: Observation, **members: Any) -> Evidence:
+    """Return what was found, of which nothing matters but what the public URL showed."""
+    return Evidence(observation=observation, **{"standing": Standing(), **members})
 
 
 def until(step: Step) -> datetime:

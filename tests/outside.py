@@ -6,12 +6,14 @@ with tags, states and an index that may lag, and a public URL with or without a 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -216,7 +218,8 @@ class PublicUrl:
 
     store: Store
     clock: Callable[[], datetime]
-    issuer: str
+    unreachable: set[str] = field(default_factory=set)
+    """The hosts under which nothing is served; the documents tell issuers apart by their host."""
     has_cdn: bool = False
     failure: int | TransportError | None = None
     """A status that is answered, or an error that is raised, instead of the documents."""
@@ -237,7 +240,8 @@ class PublicUrl:
         assert "authorization" not in {name.lower() for name in headers}, "a stranger has none"
         if isinstance(self.failure, TransportError):
             raise self.failure
-        document = self.document(url.removeprefix(self.issuer))
+        host, path = urlsplit(url).netloc, urlsplit(url).path
+        document = None if host in self.unreachable else self.document(path)
         date = format_datetime(self.clock(), usegmt=True)
         if self.failure is not None or document is None:
             error = b'{"error": "none"}'
@@ -245,8 +249,11 @@ class PublicUrl:
         caching = document.cache_control or ""
         if self.max_age is not None:
             caching = f"public, max-age={int(self.max_age.total_seconds())}"
-        headers = {"cache-control": caching, **self._dated(url.removeprefix(self.issuer))}
-        return Response(status=200, headers=headers, body=document.body)
+        headers = {"cache-control": caching, **self._dated(path)}
+        body = document.body
+        if path == publication.CONFIGURATION_PATH and body.startswith(b"{"):
+            body = json.dumps(publication.as_served(json.loads(body), host)).encode()
+        return Response(status=200, headers=headers, body=body)
 
     def _dated(self, path: str) -> dict[str, str]:
         """Return what tells the time: a CDN's copy bears the date at which it was fetched."""

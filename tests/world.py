@@ -82,6 +82,8 @@ class World:
     def __init__(self, *, policy: Policy = POLICY, has_cdn: bool = False) -> None:
         self.now = START
         self.policy = policy
+        self.issuer = ISSUER
+        """The one that the settings ask for."""
         self.times = Times(policy=policy)
         self.calls: list[str] = []
         self.meddler: Meddler | None = None
@@ -96,9 +98,7 @@ class World:
         self.token_state.documents = self.state.documents
         self.providers: list[Provider] = []
         """Where the token function has a client; each is asked in a trial."""
-        self.url = PublicUrl(
-            store=self.published, clock=self.clock, has_cdn=has_cdn, issuer=ISSUER
-        )
+        self.url = PublicUrl(store=self.published, clock=self.clock, has_cdn=has_cdn)
         self._names = count()
         self._sets: list[tuple[datetime, frozenset[str]]] = []
         self._rings: list[tuple[datetime, Keyring]] = []
@@ -114,19 +114,19 @@ class World:
     def clock(self) -> datetime:
         return self.now
 
-    def rotation(self, policy: Policy | None = None, issuer: str = ISSUER) -> Rotation:
+    def rotation(self, policy: Policy | None = None) -> Rotation:
         """Return the rotation of a process just started."""
         outside = Outside(
             keys=self.kms,
             state=self.state,
             published=self.published,
-            probe=Probe(issuer, self.url, self._run_s_clock),
+            probe=lambda issuer: Probe(issuer, self.url, self._run_s_clock)(),
             clock=self._run_s_clock,
             unique=lambda: f"intent-{next(self._names)}",
             report=lambda step, _: self.steps.append((self.now, step)),
         )
         return Rotation(
-            identity="default", issuer=issuer, policy=policy or self.policy, world=outside
+            identity="default", issuer=self.issuer, policy=policy or self.policy, world=outside
         )
 
     def tick(self, at: datetime | None = None) -> Run:
@@ -146,14 +146,17 @@ class World:
             self.check()
         self.now = until
 
-    def witness(self, prove: Callable[[Client, Signer], None] | None = None) -> Witness:
-        """Return the witness of a token function just started."""
+    def signer(self) -> KeyringSigner:
+        """Return the signer of a token function just started."""
         kms = SigningService(self.kms, self._called)
-        keys = KeyringSigner(
+        return KeyringSigner(
             bucket=cast("Bucket", self.token_state), kms=cast("KMSClient", kms), identity="default"
         )
+
+    def witness(self, prove: Callable[[Client, Signer], None] | None = None) -> Witness:
+        """Return the witness of a token function just started."""
         outside = SignersOutside(
-            keys=keys,
+            keys=self.signer(),
             store=self.token_state,
             prove=prove or self._proven_to_provider,
             transport=self.url,

@@ -1,8 +1,11 @@
 """Steps 3 to 5, our side: the key set and the discovery document, for whoever asks.
 
 Both are public: no credentials, any origin. What they say comes from the bucket alone; nothing is
-derived from the Host header or any other. RFC 7517 registers ``application/jwk-set+json``, but
-verifiers that insist on a type insist on ``application/json``, which discovery prescribes anyway.
+derived from the Host header or any other. While the keys have two URLs, the domain of the API that
+was asked, which API Gateway tells, chooses between what was published for each.
+
+RFC 7517 registers ``application/jwk-set+json``, but verifiers that insist on a type insist on
+``application/json``, which discovery prescribes anyway.
 """
 
 import os
@@ -49,7 +52,8 @@ def configuration() -> Response[str]:
 
 def serve(path: str) -> Response[str]:
     """Answer with the document that is published under ``path``, or say that there is none."""
-    found = origin.find(path)
+    domain = app.current_event.raw_event["requestContext"].get("domainName")
+    found = origin.find(path, str(domain))
     given = answer(found, if_none_match=app.current_event.headers.get("if-none-match"))
     say = logger.warning if found.fault else logger.info
     say("answered", extra={"path": path, "status": given.status, "fault": found.fault})

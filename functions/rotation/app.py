@@ -48,7 +48,7 @@ world = World(
     keys=KmsKeys(kms, tagging, Owner(stack=settings.stack, identity=settings.identity)),
     state=Bucket(s3, settings.state_bucket),
     published=Bucket(s3, settings.published_bucket),
-    probe=Probe(settings.public_url, transport.send, clock.now),
+    probe=lambda issuer: Probe(issuer, transport.send, clock.now)(),
     clock=clock.now,
     unique=clock.unique,
     report=report,
@@ -63,7 +63,7 @@ rotation = Rotation(
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with what was asked for, or with ``error`` and ``error_description``."""
     metrics.add_dimension(name="identity", value=settings.identity)
-    answer = commands.answer(rotation, event)
+    answer = commands.answer(rotation, event, settings.policy_under)
     failed = "error" in answer
     if failed:
         logger.warning("command failed", extra=answer)

@@ -268,7 +268,9 @@ def test_a_lost_keyring_is_rebuilt_with_one_record_and_a_metric(
 
 def test_a_keyring_of_somebody_else_is_an_answer(world: World) -> None:
     world.ask(event("rotation", "tick"))
-    world.configure(PUBLIC_URL=world.url.address.replace("127.0.0.1", "localhost"))
+    document = client("s3").get_object(Bucket="state", Key="default/keyring.json")
+    client("s3").put_object(Bucket="state", Key="other/keyring.json", Body=document["Body"].read())
+    world.configure(IDENTITY="other")
     assert world.ask(event("rotation", "tick"))["error"] == "keyring"
 
 

@@ -7,12 +7,13 @@ when it must wait or when it is made to die. Every proof of rule 2 comes as soon
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from machine_identity import canary, lifecycle, publication, transitions
+from machine_identity import canary, lifecycle, publication, sightings, transitions
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.forecast import Planned
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.steps import Action, AdoptKey, CreateKey, Intend, Publish, Wait
+from tests.keyrings import shown
 
 PATIENCE = 50
 """More steps than any run needs."""
@@ -53,7 +54,7 @@ class Life:
         own_intent = None
         observation = observation or self.seen(now)
         for left in reversed(range(patience)):
-            self.save(lifecycle.observed(self.keyring, policy, observation))
+            self.save(sightings.noted(self.keyring, policy, shown(observation)))
             evidence = Evidence(
                 observation=observation,
                 standing=self.standing,

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from machine_identity import canary, lifecycle
+from machine_identity import canary, lifecycle, sightings
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
@@ -28,7 +28,7 @@ from machine_identity.steps import (
     Withdraw,
 )
 from machine_identity.testimony import Testimony
-from tests.keyrings import POLICY, START, active, retired, ring, standing
+from tests.keyrings import POLICY, START, active, retired, ring, shown, standing
 from tests.properties.strategies import accounts, instants, keyrings, observations, policies
 
 tags = st.dictionaries(st.sampled_from(["i1", "i2"]), st.just("arn:found"))
@@ -39,7 +39,7 @@ def decided(
     keyring: Keyring, policy: Policy, observation: Observation, now: datetime, **evidence: Any
 ) -> tuple[Keyring, Step]:
     """Observe and decide, as a run does; the bucket holds what it should if not told."""
-    keyring = lifecycle.observed(keyring, policy, observation)
+    keyring = sightings.noted(keyring, policy, shown(observation))
     found = {
         "standing": standing(keyring, policy),
         "testimony": canary.foreseen(keyring, now),
@@ -205,8 +205,8 @@ def test_rule_4_observing_the_same_thing_twice_is_observing_it_once(
 def test_rule_4_no_observation_and_no_settings_shorten_a_wait_that_was_recorded(
     keyring: Keyring, policy: Policy, other: Policy, observation: Observation
 ) -> None:
-    after = lifecycle.observed(keyring, policy, observation)
-    again = lifecycle.observed(after, other, observation)
+    after = sightings.noted(keyring, policy, shown(observation))
+    again = sightings.noted(after, other, shown(observation))
     for key in keyring.keys:
         for later in (after.key(key.kid), again.key(key.kid)):
             assert later.publication_interval >= key.publication_interval

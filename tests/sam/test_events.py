@@ -63,7 +63,7 @@ def test_the_first_tick_makes_an_active_and_a_standby_key(
 
 
 ROTATION: Final = {
-    "status": {"identity", "revision", "now", "keys"},
+    "status": {"identity", "revision", "now", "issuers", "seen", "keys"},
     "tick": {"identity", "revision", "now", "steps", "wait"},
     "plan": {"identity", "revision", "now", "until", "steps", "keys"},
     "plan_at": {"identity", "revision", "now", "until", "steps", "keys"},

@@ -14,7 +14,7 @@ from machine_identity.policy import Policy
 from machine_identity.providers import PROVIDERS
 from machine_identity.steps import AdoptKey, Intend, Publish, Wait
 from tests.handlers import event
-from tests.world import POLICY, SECOND, START, TICK, World
+from tests.world import ISSUER, POLICY, SECOND, START, TICK, World
 
 AT = START.isoformat()
 YEARLY = Policy(algorithm="ES256", rotation_interval=timedelta(days=365))
@@ -32,9 +32,18 @@ def born(world: World) -> World:
     return world
 
 
+IN_USE = {
+    "issuer": ISSUER,
+    "state": "in use",
+    "next": "",
+    "not_before": None,
+    "held_by": "no other is asked for",
+}
+
+
 def ask(world: World, asked: object) -> dict[str, Any]:
     """Return the answer as it leaves the function: as JSON."""
-    answer = commands.answer(world.rotation(), asked)
+    answer = commands.answer(world.rotation(), asked, lambda _: POLICY)
     read: dict[str, Any] = json.loads(json.dumps(answer))
     assert read == answer
     return read
@@ -72,6 +81,8 @@ def test_status_tells_of_every_key_what_comes_next_when_and_what_holds_it(born: 
         "identity": "default",
         "revision": born.keyring().revision,
         "now": AT,
+        "issuers": [IN_USE],
+        "seen": {"sha256": born.keyring().seen_digest, "since": AT},
         "keys": [
             {"kid": active, "state": "active", "next": "retired", **row},
             {"kid": standby, "state": "standby", "next": "active", **row},
@@ -81,7 +92,8 @@ def test_status_tells_of_every_key_what_comes_next_when_and_what_holds_it(born: 
 
 def test_status_before_the_first_tick_is_empty_and_does_nothing(world: World) -> None:
     answer = ask(world, {"command": "status"})
-    assert answer == {"identity": "default", "revision": 0, "now": AT, "keys": []}
+    head = {"identity": "default", "revision": 0, "now": AT}
+    assert answer == {**head, "issuers": [IN_USE], "seen": None, "keys": []}
     assert world.calls == ["state.read"]
 
 
@@ -208,7 +220,15 @@ def test_the_event_for_a_plan_at_a_date_is_answered() -> None:
         ),
         ({"command": "tick", "at": AT}, "beside its name, the command tick takes nothing"),
         ({"command": "status", "x": 1}, "beside its name, the command status takes nothing"),
-        ({"command": "plan", "unsafe": True}, "the command plan takes at, or less"),
+        ({"command": "plan", "unsafe": True}, "the command plan takes at and settings, or less"),
+        ({"command": "plan", "settings": "all"}, "settings must be an object"),
+        ({"command": "plan", "settings": {}}, "settings must be an object"),
+        ({"command": "plan", "settings": {"PublicUrl": None}}, "a string or a whole number"),
+        ({"command": "confirm"}, "the command confirm takes kid, or issuer and maybe unsafe"),
+        ({"command": "confirm", "kid": "a", "issuer": "b"}, "confirm takes kid, or issuer"),
+        ({"command": "confirm", "kid": "a", "unsafe": True}, "confirm takes kid, or issuer"),
+        ({"command": "confirm", "issuer": ""}, "issuer must be the URL that the settings ask for"),
+        ({"command": "confirm", "issuer": 7}, "issuer must be the URL that the settings ask for"),
         ({"command": "rotate", "kid": "k"}, "the command rotate takes unsafe, or less"),
         ({"command": "rotate", "unsafe": "true"}, "unsafe must be true or false"),
         ({"command": "rotate", "unsafe": 1}, "unsafe must be true or false"),
@@ -265,7 +285,9 @@ def test_a_keyring_that_must_not_be_acted_on_is_told(born: World) -> None:
     born.replace_keyring(replace(born.keyring(), identity="other"))
     answer = ask(born, {"command": "tick"})
     assert answer["error"] == "keyring"
-    assert answer["error_description"].startswith("the keyring is that of other at")
+    assert answer["error_description"].startswith(
+        "the keyring is that of other, not that of default"
+    )
 
 
 def test_a_step_is_recorded_flat_with_its_name_lists_and_instants_in_utc() -> None:

@@ -24,7 +24,7 @@ def born() -> World:
 
 
 def confirm(world: World, kid: str) -> dict[str, Any]:
-    told = answer(world.rotation(), {"command": "confirm", "kid": kid})
+    told = answer(world.rotation(), {"command": "confirm", "kid": kid}, lambda _: POLICY)
     read: dict[str, Any] = json.loads(json.dumps(told))
     return read
 

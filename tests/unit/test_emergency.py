@@ -399,7 +399,7 @@ def test_rule_10_if_somebody_writes_all_the_time_the_key_is_disabled_all_the_sam
 
 
 def ask(world: World, **members: str) -> dict[str, Any]:
-    answer = commands.answer(world.rotation(), {"command": "revoke", **members})
+    answer = commands.answer(world.rotation(), {"command": "revoke", **members}, lambda _: POLICY)
     read: dict[str, Any] = json.loads(json.dumps(answer))
     return read
 

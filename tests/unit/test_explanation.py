@@ -131,7 +131,9 @@ def born() -> World:
 
 
 def explained(world: World, asked: object) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(answer(world.rotation(), asked)))
+    told: dict[str, Any] = json.loads(
+        json.dumps(answer(world.rotation(), asked, lambda _: POLICY))
+    )
     return told
 
 

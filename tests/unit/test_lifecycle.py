@@ -441,7 +441,8 @@ def test_rule_5_at_the_cap_no_more_keys_are_created() -> None:
     three = ring(dying, retired("one"), retired("two"), active())
     assert step_at(three, START, capped) == Intend()
     four = replace(three, keys=(*three.keys, retired("three")))
-    wait = Wait(until=START, why="4 keys are live, and no more are created")
+    why = "4 keys are live, and no more are created"
+    wait = Wait(until=START, why=why, alarm="TooManyKeys")
     assert step_at(four, START, capped) == wait
     five = replace(four, keys=(*four.keys, retired("four")))
     assert isinstance(step_at(five, START, capped), Wait)

@@ -1,5 +1,6 @@
 """Our own documents as a stranger sees them: what counts as seen, as absent, and as neither."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -22,6 +23,9 @@ SECOND = timedelta(seconds=1)
 ISSUER = "https://identity.example"
 LONGEST = timedelta(seconds=2**31)
 KEYS = {"keys": [{"kid": "first"}, {"kid": "second"}], "revision": 7}
+DIGEST = hashlib.sha256(
+    b'{"keys": [{"kid": "first"}, {"kid": "second"}], "revision": 7}'
+).hexdigest()
 
 
 class Site:
@@ -82,7 +86,8 @@ def site() -> Site:
 
 def test_the_keys_of_the_public_set_are_seen_at_the_time_after_the_last_answer(site: Site) -> None:
     kids = frozenset({"first", "second"})
-    assert site.observe() == Seen(at=START + 2 * SECOND, kids=kids, max_age=timedelta())
+    seen = Seen(at=START + 2 * SECOND, kids=kids, max_age=timedelta(), digest=DIGEST)
+    assert site.observe() == seen
     assert sorted(site.asked) == [ISSUER + JWKS_PATH, ISSUER + CONFIGURATION_PATH]
 
 
@@ -113,7 +118,9 @@ def test_it_is_the_same_over_a_real_connection() -> None:
         thread.join()
     kids = frozenset({"first", "second"})
     ahead = timedelta(hours=1) - SECOND
-    assert observation == Seen(at=START, kids=kids, max_age=300 * SECOND, clock_error=ahead)
+    assert observation == Seen(
+        at=START, kids=kids, max_age=300 * SECOND, digest=DIGEST, clock_error=ahead
+    )
     assert Probe(url, transport.send, lambda: START)() == Unseen(
         at=START, why="no answer from 127.0.0.1: ConnectionRefusedError"
     )

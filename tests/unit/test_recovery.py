@@ -263,3 +263,57 @@ def test_the_keyring_of_another_identity_is_not_rebuilt(old: World) -> None:
     with pytest.raises(KeyringError, match="that of other"):
         old.rotation().tick()
     assert old.state.documents[KEYRING].tag == "other"
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_rule_9_nobody_falls_back_to_a_key_that_some_cache_may_not_know(
+    old: World, lose: Callable[[World], None]
+) -> None:
+    newest = old.standby()
+    lose(old)
+    ring = old.rotation().tick().keyring
+    assert ring.key(newest.kid).state is State.RETIRED
+    assert ring.previous(old.now) is None
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_rule_3_a_key_that_signed_before_the_loss_is_not_discarded_but_retired(
+    old: World, lose: Callable[[World], None]
+) -> None:
+    signed = old.active()
+    lose(old)
+    at = old.now
+    old.policy = replace(POLICY, algorithm="ES384")
+    ring = old.rotation().tick().keyring
+    assert ring.key(signed.kid).state is State.RETIRED
+    assert old.standby().jwk["alg"] == "ES384"
+    old.tick(at + RETIREMENT - SECOND)
+    assert signed.kid in published_kids(old)
+    old.tick(at + RETIREMENT)
+    assert signed.kid not in published_kids(old)
+
+
+def test_rule_6_a_keyring_rolled_back_between_publications_is_known_by_what_the_signer_read(
+    old: World,
+) -> None:
+    old.prove()
+    standing, before = old.state.documents[KEYRING], old.keyring()
+    assert old.testimony().keyring_revision == before.revision
+    old.rotation().rotate(unsafe=False)
+    old.prove()
+    assert old.testimony().keyring_revision > before.revision
+    old.state.documents[KEYRING] = standing
+    old.now += TICK
+    run = old.rotation().tick()
+    assert isinstance(run.steps[0], Rebuild)
+    assert run.steps[0].why.endswith("the keyring was rolled back")
+    assert run.keyring.revision > before.revision + REVISIONS_LOST - 100
+    old.live(2 * ROTATION)
+    assert [type(step) for _, step in old.steps].count(Rebuild) == 1
+    assert not old.orphans()
+
+
+def test_a_signer_that_has_read_the_keyring_as_it_stands_speaks_for_it(old: World) -> None:
+    old.prove()
+    assert old.testimony().keyring_revision == old.keyring().revision
+    assert Rebuild not in [type(step) for step in old.rotation().tick().steps]

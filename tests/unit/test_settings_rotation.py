@@ -45,6 +45,40 @@ def test_what_is_needed_is_named_when_it_is_missing(name: str) -> None:
     assert fault(**{name: ""}) == f"{name} is not set, and it is required"
 
 
+def test_other_settings_are_tried_by_the_names_that_the_template_gives_them() -> None:
+    settings = read(ROTATION_INTERVAL_DAYS="90")
+    assert settings.policy_under({"PublicUrl": "https://other.example"}) == replace(
+        settings.policy, issuer="https://other.example"
+    )
+    other = settings.policy_under({"SigningAlgorithm": "ES256", "RotationIntervalDays": "7"})
+    assert (other.algorithm, other.rotation_interval) == ("ES256", timedelta(days=7))
+    assert (
+        settings.policy_under({"Provider": "hydra"})
+        == read(PROVIDER="hydra", ROTATION_INTERVAL_DAYS="90").policy
+    )
+    assert settings.policy_under({"RotationIntervalDays": ""}) == read().policy  # the default
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"Identity": "other"}, "no setting of rotation is called Identity: it has Signing"),
+        ({"PUBLIC_URL": "https://other.example"}, "no setting of rotation is called PUBLIC_URL"),
+        ({"PublicUrl": "https://other.example/"}, "PUBLIC_URL must not end with a slash"),
+        ({"RotationIntervalDays": "0"}, "ROTATION_INTERVAL_DAYS must be a whole number"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        read().policy_under(changes)
+
+
+def test_rule_7_settings_that_are_unsafe_together_are_an_inequality() -> None:
+    settings = read(PROVIDER="hydra", ROTATION_INTERVAL_DAYS="1")
+    with pytest.raises(PolicyError, match=r"rotation_interval \(1 day, .*\) must be at least"):
+        settings.policy_under({"Provider": "entra-federated"})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_wait_comes_from_the_provider_s_entry(name: str) -> None:
     provider = PROVIDERS[name]

@@ -19,6 +19,8 @@ class Seen:
     at: datetime
     kids: frozenset[str]
     max_age: timedelta
+    digest: str = ""
+    """SHA-256 of the key set that was served, as JSON with its members sorted, in hexadecimal."""
     clock_error: timedelta | None = None
     """How far our clock was ahead of the server's, by its ``Date``; None if it said nothing."""
 
@@ -72,7 +74,10 @@ class Evidence:
     """All that a decision may rest on beside the keyring, the policy and the time."""
 
     observation: Observation
+    """Of the issuer in use."""
     standing: Standing
+    incoming: Observation | None = None
+    """Of the issuer that is to take its place, if there is one."""
     tagged: Mapping[str, str] = field(default_factory=dict)
     """Intent → ARN of the keys in KMS that carry the tag of an intent."""
     own_intent: str | None = None

@@ -1,15 +1,15 @@
 """What will happen: the real decisions, run ahead of time against a world that works.
 
 Nothing here estimates. The forecast calls ``next_step`` and the transitions that a run calls;
-only the world is assumed: every write lands, every fetch shows what was last written, and every
-proof comes as soon as it may.
+only the world is assumed: every write lands, every fetch shows what was last written, every proof
+comes as soon as it may, and so does the operator's word for another issuer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from machine_identity import canary, lifecycle, publication, transitions
+from machine_identity import canary, lifecycle, publication, sightings, transitions
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
@@ -40,8 +40,8 @@ def forecast(keyring: Keyring, policy: Policy, now: datetime, until: datetime) -
     public = keyring
     while now <= until and len(steps) < _MOST_STEPS:
         evidence = _evidence(public, keyring, policy, now)
-        seen = lifecycle.observed(keyring, policy, evidence.observation)
-        keyring = _written(keyring, seen)
+        seen = sightings.noted(keyring, policy, evidence)
+        keyring = _written(keyring, _confirmed(seen, now))
         step = lifecycle.next_step(keyring, policy, evidence, now)
         if isinstance(step, Wait):
             now = max(step.until, now + policy.tick_interval)
@@ -54,23 +54,31 @@ def forecast(keyring: Keyring, policy: Policy, now: datetime, until: datetime) -
 
 def _evidence(public: Keyring, keyring: Keyring, policy: Policy, now: datetime) -> Evidence:
     """Return what a run would find: the documents of the keyring that was last published."""
-    shown = publication.documents(public, policy.max_age)
+    shown, incoming = publication.documents(public, policy.max_age), keyring.incoming
     return Evidence(
-        observation=_observation(public, policy, now),
+        observation=_observation(public, keyring.issuer, policy, now),
         standing=Standing(
             jwks=shown.jwks, configuration=shown.configuration, cache_control=shown.cache_control
         ),
+        incoming=None if incoming is None else _observation(public, incoming.url, policy, now),
         own_intent=None if keyring.intent is None else keyring.intent.id,
         testimony=canary.foreseen(keyring, now),
     )
 
 
-def _observation(public: Keyring, policy: Policy, now: datetime) -> Observation:
-    """Return what the public URL would show; before the first key it shows no set."""
+def _confirmed(keyring: Keyring, now: datetime) -> Keyring:
+    """Return the keyring as if an operator had confirmed the issuer to be."""
+    if keyring.incoming is None or keyring.incoming.confirmed_at is not None:
+        return keyring
+    return replace(keyring, incoming=replace(keyring.incoming, confirmed_at=now))
+
+
+def _observation(public: Keyring, issuer: str, policy: Policy, now: datetime) -> Observation:
+    """Return what a public URL would show; before the first key it shows no set."""
     kids = frozenset(key.kid for key in public.published)
-    if not kids:
+    if not kids or issuer not in public.issuers:
         return Unseen(at=now, why="nothing is published yet")
-    return Seen(at=now, kids=kids, max_age=policy.max_age)
+    return Seen(at=now, kids=kids, max_age=policy.max_age, digest=public.seen_digest)
 
 
 def _written(before: Keyring, after: Keyring) -> Keyring:

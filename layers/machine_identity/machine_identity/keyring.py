@@ -96,6 +96,32 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """The issuer that the settings ask for, while assertions still name another one."""
+
+    url: str
+    since: datetime
+    """When its documents were to be published beside those of the issuer in use."""
+    first_seen_at: datetime | None = None
+    """Since when every look at it has shown its documents, and the active key in them."""
+    publication_interval: timedelta = timedelta()
+    """The longest wait before assertions may name it that was in force since then."""
+    confirmed_at: datetime | None = None
+    """When an operator said that every provider trusts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An issuer that assertions named before: its documents stay while one may be valid."""
+
+    url: str
+    since: datetime
+    """When assertions ceased to name it."""
+    retire_interval: timedelta
+    """The longest wait before its documents go that was in force since then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
     """All keys of one identity."""
 
@@ -104,6 +130,8 @@ class Keyring:
     """The schema of the document that this was read from."""
     issuer: str
     """The URL under which the keys are published, which federated assertions name as ``iss``."""
+    incoming: Incoming | None = None
+    outgoing: tuple[Outgoing, ...] = ()
     revision: int = 0
     published_revision: int = 0
     """The revision at which the published set last changed; the published documents carry it."""
@@ -124,6 +152,10 @@ class Keyring:
     """The standby key that an operator vouches for, where no proof is to be had (rule 2)."""
     searched_at: datetime | None = None
     """When KMS was last searched for keys of ours that nobody knows of (rule 5)."""
+    seen_digest: str = ""
+    """SHA-256, in hexadecimal, of the key set that the public URL served last."""
+    seen_since: datetime | None = None
+    """Since when every answer was that one."""
 
     def key(self, kid: str) -> Key:
         """Return the key of that name; raises KeyError."""
@@ -158,6 +190,13 @@ class Keyring:
     def published(self) -> tuple[Key, ...]:
         """The keys that belong in the published set, in the order of their creation."""
         return tuple(key for key in self.keys if key.is_published)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The URLs under which the keys are published; the first is the one in use."""
+        incoming = () if self.incoming is None else (self.incoming.url,)
+        others = (*incoming, *(each.url for each in self.outgoing))
+        return (self.issuer, *dict.fromkeys(url for url in others if url != self.issuer))
 
     def with_key(self, changed: Key) -> Self:
         """Return the keyring with one key replaced by its new record."""
@@ -202,7 +241,7 @@ def _is_newer(body: bytes) -> bool:
         return False
 
 
-def _members(record: Keyring | Key | Intent) -> dict[str, object]:
+def _members(record: Keyring | Key | Intent | Incoming | Outgoing) -> dict[str, object]:
     return {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
 
 
@@ -214,7 +253,7 @@ def _plain(value: object) -> object:
             return value.total_seconds()
         case tuple():
             return [_members(each) for each in value]
-        case Intent():
+        case Intent() | Incoming():
             return _members(value)
         case _:
             return value
@@ -226,6 +265,8 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         identity=members["identity"],
         version=int(members["version"]),
         issuer=members["issuer"],
+        incoming=_incoming(members["incoming"]),
+        outgoing=tuple(_outgoing(each) for each in members["outgoing"]),
         revision=int(members["revision"]),
         published_revision=int(members["published_revision"]),
         genesis=members["genesis"] is True,
@@ -238,6 +279,28 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         longest_max_age_at=_moment(members["longest_max_age_at"]),
         confirmed_kid=members["confirmed_kid"],
         searched_at=_moment(members["searched_at"]),
+        seen_digest=str(members["seen_digest"]),
+        seen_since=_moment(members["seen_since"]),
+    )
+
+
+def _incoming(members: dict[str, Any] | None) -> Incoming | None:
+    if members is None:
+        return None
+    return Incoming(
+        url=str(members["url"]),
+        since=_instant(members["since"]),
+        first_seen_at=_moment(members["first_seen_at"]),
+        publication_interval=timedelta(seconds=members["publication_interval"]),
+        confirmed_at=_moment(members["confirmed_at"]),
+    )
+
+
+def _outgoing(members: dict[str, Any]) -> Outgoing:
+    return Outgoing(
+        url=str(members["url"]),
+        since=_instant(members["since"]),
+        retire_interval=timedelta(seconds=members["retire_interval"]),
     )
 
 

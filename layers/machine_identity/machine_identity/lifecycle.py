@@ -9,11 +9,11 @@ It does not act, does not know AWS, and does not read a clock: see ``rotation`` 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from machine_identity import canary, fallback, publication, repairs, transitions
+from machine_identity import canary, fallback, publication, relocation, repairs
 from machine_identity.evidence import Evidence, Observation, Seen, Unseen
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
@@ -98,54 +98,6 @@ def emergency_step(
         if step is not None and step not in failed:
             return step
     return repairs.clock_wait(policy, evidence, now) or Wait(until=now, why="the rest can wait")
-
-
-def observed(keyring: Keyring, policy: Policy, observation: Observation) -> Keyring:
-    """Return the keyring with what was seen at the public URL written into it.
-
-    A failed fetch changes nothing; an absence resets ``first_seen_at``. Of a wait that has begun
-    the longest is kept, so that no change of settings shortens it (rule 4); and a longer max-age
-    is written down before anything is published with it.
-    """
-    if keyring.version > VERSION:
-        return keyring
-    active = keyring.active
-    keyring = replace(
-        keyring,
-        max_age=max(keyring.max_age, policy.max_age),
-        rollover_due_at=None if active is None else active.since + policy.rotation_interval,
-    )
-    if isinstance(observation, Seen):
-        keyring = _seen(_with_max_age(keyring, policy, observation), observation)
-    interval = policy.publication_interval(keyring.longest_max_age)
-    for key in keyring.in_state(State.STANDBY):
-        if key.first_seen_at is not None:
-            longest = max(key.publication_interval, interval)
-            keyring = keyring.with_key(replace(key, publication_interval=longest))
-    return transitions.with_longest_retire_interval(keyring, policy)
-
-
-def _seen(keyring: Keyring, seen: Seen) -> Keyring:
-    """Write down which standby keys were there; a set without the first ends the genesis."""
-    first = keyring.standby
-    genesis = keyring.genesis and first is not None and first.kid in seen.kids
-    for key in keyring.in_state(State.STANDBY):
-        at = (key.first_seen_at or seen.at) if key.kid in seen.kids else None
-        keyring = keyring.with_key(replace(key, first_seen_at=at))
-    return replace(keyring, genesis=genesis)
-
-
-def _with_max_age(keyring: Keyring, policy: Policy, seen: Seen) -> Keyring:
-    """Remember the longest max-age as long as a copy served with one longer than ours can live.
-
-    A shorter one that is still longer than ours prolongs it: its copies may outlive the longest.
-    """
-    at, longest = keyring.longest_max_age_at, keyring.longest_max_age
-    if at is not None and seen.at > at + longest:
-        at, longest = None, timedelta()
-    if seen.max_age > policy.max_age:
-        at, longest = seen.at, max(longest, seen.max_age)
-    return replace(keyring, longest_max_age=longest, longest_max_age_at=at)
 
 
 def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
@@ -237,7 +189,8 @@ def _intend(at: Situation) -> Decision | None:
         return None
     live = [key for key in keyring.keys if key.deletion_at is None]
     if len(live) >= at.policy.most_live_keys:
-        return Wait(until=at.now, why=f"{len(live)} keys are live, and no more are created")
+        why = f"{len(live)} keys are live, and no more are created"
+        return Wait(until=at.now, why=why, alarm="TooManyKeys")
     return Intend()
 
 
@@ -264,7 +217,8 @@ def _promote(at: Situation) -> Decision | None:
     if not isinstance(seen, Seen):
         return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
     ready = ready_at(standby, at.keyring, at.policy)
-    if ready is None or standby.kid not in seen.kids:
+    is_absent = publication.absent(at.evidence.standing, standby.kid)
+    if ready is None or standby.kid not in seen.kids or is_absent:
         return Wait(until=at.now, why="the public URL does not show the standby key (rule 1)")
     if at.now < ready:
         return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
@@ -278,6 +232,11 @@ def _seen_now(at: Situation) -> Observation:
     if at.now - seen.at > at.policy.run_bound:
         return Unseen(at=seen.at, why="nobody looked in this run")
     return seen
+
+
+def _relocate(at: Situation) -> Decision | None:
+    """Another issuer, if the settings name one: published, waited for, and then switched to."""
+    return relocation.next_step(at.keyring, at.policy, at.evidence, at.now)
 
 
 def _withdraw(at: Situation) -> Decision | None:
@@ -332,6 +291,7 @@ _RULES: Final[tuple[Callable[[Situation], Decision | None], ...]] = (
     _discard,
     _create,
     _publish,
+    _relocate,
     _prolong,
     _promote,
     _withdraw,

@@ -10,20 +10,20 @@ read: a copy leaves here at most ``ORIGIN_STALENESS`` old, whoever gets it keeps
 max-age that it was read with, and an object that names none may not be kept at all. So each age
 is judged when the answer leaves; a read that fails slowly must not stretch it.
 
-Nothing is derived from the request but the path and If-None-Match. What the documents say is
-made elsewhere (``publication``).
+Nothing is derived from the request but the path and If-None-Match; the host that was asked chooses
+between issuers that were published, while there are two (``publication.as_served``).
 """
 
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from machine_identity.aws import AwsError
-from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, object_key
+from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, as_served, object_key
 
 if TYPE_CHECKING:
     from machine_identity.aws.s3 import Document
@@ -118,8 +118,14 @@ class Origin:
         self._copies: dict[str, Copy] = {}
         self._rest: tuple[datetime, str] | None = None
 
-    def find(self, path: str) -> Found | Unavailable:
-        """Return what to serve under ``path``, which is one of the two of ``publication``."""
+    def find(self, path: str, host: str = "") -> Found | Unavailable:
+        """Return what to serve at ``host`` under ``path``, one of the two of ``publication``."""
+        found = self._find(path)
+        if isinstance(found, Unavailable) or path != CONFIGURATION_PATH:
+            return found
+        return replace(found, copy=_of_host(found.copy, host))
+
+    def _find(self, path: str) -> Found | Unavailable:
         began_at = self._clock.now()
         copy = self._copies.get(path)
         if copy is not None and copy.may_leave(began_at) and (fault := self._resting(began_at)):
@@ -159,6 +165,15 @@ class Origin:
         if last is not None and revision < last.revision:
             raise _FaultError(f"revision {revision} is lower than {last.revision} before (rule 6)")
         return Copy(text=text, cache_control=cache_control, revision=revision, read_at=now)
+
+
+def _of_host(copy: Copy, host: str) -> Copy:
+    """Return the discovery document as it is for that host; to the byte, if it is for all."""
+    content = json.loads(copy.text)
+    served = as_served(content, host)
+    if served == content:
+        return copy
+    return replace(copy, text=json.dumps(served, indent=2, sort_keys=True))
 
 
 def answer(found: Found | Unavailable, *, if_none_match: str | None = None) -> Answer:

@@ -50,6 +50,8 @@ class Policy:
     """Everything that decides when a key changes its state."""
 
     algorithm: str = "RS256"
+    issuer: str | None = None
+    """The URL under which the keys are to be published; None is wherever they are."""
     rotation_interval: timedelta = timedelta(days=30)
     """How long a key signs."""
     key_set_cache: timedelta = timedelta(hours=48)

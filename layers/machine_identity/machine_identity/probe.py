@@ -7,6 +7,7 @@ caches may hold it they find the keys no sooner: of the two documents the longer
 Each answer that bears a date, an error too, also tells how far our clock is from the server's.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -45,11 +46,12 @@ class Probe:
             configuration, leads_for = self._fetch(CONFIGURATION_PATH, errors)
             jwks, max_age = self._fetch(JWKS_PATH, errors)
             kids = _kids(jwks) if self._leads_here(configuration) else frozenset[str]()
+            digest = hashlib.sha256(json.dumps(jwks, sort_keys=True).encode()).hexdigest()
         except (TransportError, _NothingSeenError) as reason:
             return Unseen(at=self._clock(), why=str(reason), clock_error=dates.worst(errors))
         longest = max(leads_for, max_age)
         error = dates.worst(errors)
-        return Seen(at=self._clock(), kids=kids, max_age=longest, clock_error=error)
+        return Seen(at=self._clock(), kids=kids, max_age=longest, digest=digest, clock_error=error)
 
     def _fetch(
         self, path: str, errors: list[timedelta | None]

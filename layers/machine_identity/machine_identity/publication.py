@@ -1,16 +1,18 @@
 """The two public documents, as a function of the keyring (RFC 7517 section 5, RFC 8414).
 
-Both are deterministic: the same keyring gives the same bytes, so that what stands in the bucket
-is compared, not remembered. The key set carries the ``revision`` at which it last changed: S3's
-ETag is a hash of the content and would recur when a set does (rule 6); RFC 7517 section 5 has
-readers ignore members that they do not know.
+The same keyring gives the same bytes, so that what stands in the bucket is compared, not
+remembered. The key set carries the ``revision`` at which it last changed: S3's ETag is a hash of
+the content and would recur when a set does (rule 6); RFC 7517 section 5 has readers ignore members
+that they do not know. While the keys have a second URL the discovery document names it too, in a
+member that is for ``as_served`` and never leaves.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from machine_identity.evidence import Standing
 from machine_identity.jwk import PublicJwk
@@ -20,6 +22,7 @@ JWKS_PATH = "/.well-known/jwks.json"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 
 _PUBLIC: Final = PublicJwk.__annotations__.keys()
+_OTHER_ISSUERS: Final = "other_issuers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +45,10 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
         for key in keyring.published
     ]
     algorithms = sorted({key.jwk["alg"] for key in keyring.published})
+    issuer, *others = keyring.issuers
     configuration = {
-        "issuer": keyring.issuer,
-        "jwks_uri": keyring.issuer + JWKS_PATH,
+        **_leading_to(issuer),
+        **({_OTHER_ISSUERS: others} if others else {}),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
@@ -55,6 +59,21 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
         cache_control=f"public, max-age={int(max_age.total_seconds())}",
         revision=keyring.published_revision,
     )
+
+
+def as_served(configuration: dict[str, Any], host: str) -> dict[str, Any]:
+    """Return the discovery document as it is to be served to whoever asks ``host``.
+
+    ``host`` chooses among the issuers that were published, and nothing else comes of it: an
+    unknown one is told the issuer in use.
+    """
+    served = {name: value for name, value in configuration.items() if name != _OTHER_ISSUERS}
+    others = configuration.get(_OTHER_ISSUERS)
+    if urlsplit(str(configuration.get("issuer"))).netloc == host or not isinstance(others, list):
+        return served
+    asked = (each for each in others if isinstance(each, str) and urlsplit(each).netloc == host)
+    issuer = next(asked, None)
+    return served if issuer is None else {**served, **_leading_to(issuer)}
 
 
 def stands(wanted: Documents, standing: Standing) -> bool:
@@ -84,9 +103,29 @@ def standing_keys(standing: Standing) -> dict[str, PublicJwk]:
         return {}
 
 
+def standing_issuers(standing: Standing) -> tuple[str, ...]:
+    """Return whose discovery document stands in the bucket, the issuer in use first."""
+    try:
+        document = json.loads(standing.configuration or b"{}")
+        urls = [document["issuer"], *document.get(_OTHER_ISSUERS, [])]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return ()
+    return tuple(str(url) for url in urls)
+
+
+def absent(standing: Standing, kid: str) -> bool:
+    """Return whether the set in the bucket can be read, and has no key of that name."""
+    keys = standing_keys(standing)
+    return bool(keys) and kid not in keys
+
+
 def object_key(identity: str, path: str) -> str:
     """Return where in the bucket the document for a path of the public URL stands."""
     return identity + path
+
+
+def _leading_to(issuer: str) -> dict[str, object]:
+    return {"issuer": issuer, "jwks_uri": issuer + JWKS_PATH}
 
 
 def _json(document: Mapping[str, object]) -> bytes:

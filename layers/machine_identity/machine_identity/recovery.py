@@ -5,6 +5,7 @@ names it; it is in use if the published set or the public URL shows it. Of those
 KMS signs with becomes active, since every cache has had the longest time to learn of it; the next
 is the standby key, and the others are retired: published, and signing nothing. No wait has begun
 in the new record, so all of them start now, under the longest intervals that anybody remembers.
+Any of them may have signed, and none but the oldest is sure to be known: nobody falls back to one.
 
 What stands in the published set and is nobody's is not taken in, because whoever edited the set
 would choose whom the world trusts. What was revoked stays revoked. A key that is not published is
@@ -15,12 +16,12 @@ Nothing is asked of anybody here, and whether the keyring is lost is not decided
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from machine_identity import publication
 from machine_identity.evidence import Evidence, OwnedKey
 from machine_identity.jwk import PublicJwk
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity.keyring import Key, Keyring, Outgoing, State
 from machine_identity.policy import Policy
 from machine_identity.steps import Rebuild
 
@@ -50,16 +51,30 @@ def rebuilt(
     revision = max(known, lost.revision, lost.published_revision) + REVISIONS_LOST
     return replace(
         lost,
+        **_issuers(lost, policy, evidence, now),
         revision=revision,
         published_revision=revision,
         genesis=False,
-        keys=tuple(_with_longest(key, policy, now) for key in keys) + tuple(ended),
+        keys=tuple(_with_longest(key, policy) for key in keys) + tuple(ended),
         intent=None,
         rollover_requested_at=None,
         rollover_due_at=None,
         confirmed_kid=None,
         searched_at=None,
     )
+
+
+def _issuers(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> dict[str, Any]:
+    """Return which URL assertions name, as the discovery document tells it if nothing else does.
+
+    A switch that was under way begins anew; what assertions may have named stays published.
+    """
+    issuer, *others = lost.issuers
+    if lost.revision == 0:
+        issuer, *others = publication.standing_issuers(evidence.standing) or (lost.issuer,)
+    interval = policy.retire_interval
+    outgoing = (Outgoing(url=each, since=now, retire_interval=interval) for each in others)
+    return {"issuer": issuer, "incoming": None, "outgoing": tuple(outgoing)}
 
 
 def step(keyring: Keyring, why: str) -> Rebuild:
@@ -104,13 +119,12 @@ def _known(
     )
 
 
-def _with_longest(key: Key, policy: Policy, now: datetime) -> Key:
+def _with_longest(key: Key, policy: Policy) -> Key:
     interval = policy.publication_interval()
-    until = now + policy.fallback_interval if key.state is State.RETIRED else None
     return replace(
         key,
         publication_interval=max(key.publication_interval, interval),
         retire_interval=max(key.retire_interval, policy.retire_interval),
         verified_interval=max(key.verified_interval, policy.verified_interval),
-        may_sign_until=until,
+        may_sign_until=None,
     )

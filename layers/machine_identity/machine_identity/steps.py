@@ -121,6 +121,36 @@ class EndSurplus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddIssuer:
+    """Publish under another URL too, which the settings ask for."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmIssuer:
+    """Take the operator's word that every provider trusts the issuer to be."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchIssuer:
+    """Let assertions name the issuer that was to be, and the documents of the old one stay."""
+
+    url: str
+    retires: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropIssuer:
+    """Publish under a URL no more."""
+
+    url: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
     """Write a lost keyring anew, from what KMS and the published set still tell."""
 
@@ -155,6 +185,10 @@ type Action = (
     | Discard
     | Abandon
     | EndSurplus
+    | AddIssuer
+    | ConfirmIssuer
+    | SwitchIssuer
+    | DropIssuer
 )
 type Decision = Action | Wait
 type Done = Action | Rebuild

@@ -68,6 +68,8 @@ class Testimony:
     __test__ = False
 
     revision: int = 0
+    keyring_revision: int = 0
+    """The keyring's highest that the signer has read: a lower one was rolled back (rule 6)."""
     trials: tuple[Trial, ...] = ()
     fallback: Fallback | None = None
     """The last one."""
@@ -110,6 +112,7 @@ def _testimony(members: dict[str, Any]) -> Testimony:
     fallback = members["fallback"]
     return Testimony(
         revision=_count(members["revision"]),
+        keyring_revision=_count(members["keyring_revision"]),
         trials=tuple(_trial(each) for each in members["trials"]),
         fallback=None if fallback is None else _fallback(fallback),
         strangers=tuple(_text(each) for each in members["strangers"]),

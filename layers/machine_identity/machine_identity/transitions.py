@@ -4,19 +4,22 @@ The same functions serve a real run and a forecast, so that a plan is what would
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from machine_identity.jwk import PublicJwk
-from machine_identity.keyring import Intent, Key, Keyring, State
+from machine_identity.keyring import Incoming, Intent, Key, Keyring, Outgoing, State
 from machine_identity.policy import Policy
 from machine_identity.steps import (
     Abandon,
+    AddIssuer,
     AdoptKey,
     Confirm,
+    ConfirmIssuer,
     CreateKey,
     Disable,
     Discard,
+    DropIssuer,
     EndSurplus,
     Forget,
     Intend,
@@ -25,12 +28,23 @@ from machine_identity.steps import (
     Publish,
     Revoke,
     ScheduleDeletion,
+    SwitchIssuer,
     Withdraw,
 )
 
 type Repair = Confirm | Discard | Abandon | EndSurplus
+type Relocation = AddIssuer | ConfirmIssuer | SwitchIssuer | DropIssuer
 type Recorded = (
-    Promote | Prolong | Withdraw | Disable | ScheduleDeletion | Forget | Publish | Revoke | Repair
+    Promote
+    | Prolong
+    | Withdraw
+    | Disable
+    | ScheduleDeletion
+    | Forget
+    | Publish
+    | Revoke
+    | Repair
+    | Relocation
 )
 
 
@@ -74,6 +88,8 @@ def taken(  # noqa: PLR0911 - one a step
             return _published(keyring, policy, now)
         case Revoke():
             return _revoked(keyring, step, policy, now)
+        case AddIssuer() | ConfirmIssuer() | SwitchIssuer() | DropIssuer():
+            return _relocated(keyring, step, policy, now)
         case _:
             return _repaired(keyring, step, now)
 
@@ -81,8 +97,8 @@ def taken(  # noqa: PLR0911 - one a step
 def revised(before: Keyring, after: Keyring) -> Keyring:
     """Return ``after`` with the next revision, which the published set shares if it changes."""
     revision = before.revision + 1
-    shown = (after.issuer, [key.jwk for key in after.published])
-    was = (before.issuer, [key.jwk for key in before.published])
+    shown = (after.issuers, [key.jwk for key in after.published])
+    was = (before.issuers, [key.jwk for key in before.published])
     published = before.published_revision if shown == was else revision
     return replace(after, revision=revision, published_revision=published)
 
@@ -112,6 +128,8 @@ def _promoted(keyring: Keyring, step: Promote, policy: Policy, now: datetime) ->
         until = now + policy.fallback_interval
         keyring = keyring.with_key(replace(keyring.key(step.retires), may_sign_until=until))
     keyring = _moved(keyring, step.kid, State.ACTIVE, now)
+    if keyring.incoming is not None:  # its caches may not know this key yet
+        keyring = replace(keyring, incoming=replace(keyring.incoming, first_seen_at=None))
     keyring = replace(
         keyring,
         genesis=False,
@@ -127,13 +145,46 @@ def _repaired(keyring: Keyring, step: Repair, now: datetime) -> Keyring:
         case Confirm():
             return replace(keyring, confirmed_kid=step.kid)
         case Discard():
-            return _moved(keyring, step.kid, State.REMOVED, now)
+            return _discarded(keyring, step.kid, now)
         case Abandon():
             return replace(keyring, intent=None)
         case EndSurplus():
             return keyring
         case _:
             assert_never(step)
+
+
+def _discarded(keyring: Keyring, kid: str, now: datetime) -> Keyring:
+    """Keep a key that may have signed, by a keyring that was lost, as long as any other."""
+    may_have_signed = keyring.key(kid).retire_interval > timedelta()
+    return _moved(keyring, kid, State.RETIRED if may_have_signed else State.REMOVED, now)
+
+
+def _relocated(keyring: Keyring, step: Relocation, policy: Policy, now: datetime) -> Keyring:
+    match step:
+        case AddIssuer():
+            return replace(keyring, incoming=Incoming(url=step.url, since=now))
+        case ConfirmIssuer():
+            incoming = keyring.incoming and replace(keyring.incoming, confirmed_at=now)
+            return replace(keyring, incoming=incoming)
+        case SwitchIssuer():
+            return _switched(keyring, step, policy, now)
+        case DropIssuer():
+            outgoing = tuple(each for each in keyring.outgoing if each.url != step.url)
+            is_incoming = keyring.incoming is not None and keyring.incoming.url == step.url
+            incoming = None if is_incoming else keyring.incoming
+            return replace(keyring, incoming=incoming, outgoing=outgoing)
+        case _:
+            assert_never(step)
+
+
+def _switched(keyring: Keyring, step: SwitchIssuer, policy: Policy, now: datetime) -> Keyring:
+    """One write, as for keys; the standby key is news to the caches of the new URL."""
+    kept = (each for each in keyring.outgoing if each.url not in {step.url, step.retires})
+    old = Outgoing(url=step.retires, since=now, retire_interval=policy.retire_interval)
+    for key in keyring.in_state(State.STANDBY):
+        keyring = keyring.with_key(replace(key, first_seen_at=None))
+    return replace(keyring, issuer=step.url, incoming=None, outgoing=(*kept, old))
 
 
 def _revoked(keyring: Keyring, step: Revoke, policy: Policy, now: datetime) -> Keyring:

@@ -6,11 +6,12 @@ Instants are answered in ISO 8601, in UTC. What goes wrong is an answer too, ``{
 Nothing is decided here: see ``rotation``.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, assert_never
 
-from machine_identity import lifecycle
+from machine_identity import lifecycle, relocation
 from machine_identity.aws import AwsError
 from machine_identity.commands.requests import (
     Command,
@@ -24,7 +25,7 @@ from machine_identity.commands.requests import (
     Tick,
     command,
 )
-from machine_identity.errors import ConflictError, SettingsError
+from machine_identity.errors import ConflictError, PolicyError, SettingsError
 from machine_identity.explanation import because
 from machine_identity.keyring import Key, Keyring, KeyringError
 from machine_identity.policy import Policy
@@ -39,6 +40,7 @@ _ACCESS_TOKENS: Final = (
 )
 
 type Answer = dict[str, Any]
+type Under = Callable[[Mapping[str, str]], Policy]
 
 _CODES: Final = (
     (InvalidRequestError, "invalid_request"),
@@ -49,13 +51,17 @@ _CODES: Final = (
     (KeyringError, "keyring"),
     # A key that was made under other settings: they changed while its creation was unanswered.
     (SettingsError, "settings"),
+    (PolicyError, "settings"),
 )
 
 
-def answer(rotation: Rotation, event: object) -> Answer:
-    """Carry out what ``event`` asks for, and answer it. Raises nothing that is expected."""
+def answer(rotation: Rotation, event: object, under: Under) -> Answer:
+    """Carry out what ``event`` asks for, and answer it. Raises nothing that is expected.
+
+    ``under`` tells the policy that other settings would lead to.
+    """
     try:
-        return _answer(rotation, command(event))
+        return _answer(rotation, command(event), under)
     except tuple(each for each, _ in _CODES) as error:
         code = next(code for each, code in _CODES if isinstance(error, each))
         return {"error": code, "error_description": str(error)}
@@ -69,7 +75,7 @@ def record(step: Step) -> Answer:
     return {"step": type(step).__name__, **members}
 
 
-def _answer(rotation: Rotation, asked: Command) -> Answer:  # noqa: PLR0911 - one a command
+def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa: PLR0911 - one a command
     match asked:
         case Tick():
             return _done(rotation, rotation.tick())
@@ -77,17 +83,31 @@ def _answer(rotation: Rotation, asked: Command) -> Answer:  # noqa: PLR0911 - on
             return _done(rotation, rotation.rotate(unsafe=asked.unsafe))
         case Status():
             keyring = rotation.keyring()
-            return {**_head(rotation, keyring), "keys": _keys(keyring, rotation.policy)}
+            return {
+                **_head(rotation, keyring),
+                "issuers": _issuers(keyring, rotation.policy),
+                "seen": _seen(keyring),
+                "keys": _keys(keyring, rotation.policy),
+            }
         case Plan():
-            return _planned(rotation, asked.at)
+            other = None if asked.settings is None else under(asked.settings)
+            return _planned(rotation, asked.at, other)
         case Explain():
             return _explained(rotation, asked.at)
         case Revoke():
             return _revoked(rotation, rotation.revoke(asked.kid, asked.reason))
         case Confirm():
-            return {**_done(rotation, rotation.confirm(asked.kid)), "confirmed": asked.kid}
+            return _confirmed(rotation, asked)
         case _:
             assert_never(asked)
+
+
+def _confirmed(rotation: Rotation, asked: Confirm) -> Answer:
+    if asked.issuer is not None:
+        run = rotation.confirm_issuer(asked.issuer, unsafe=asked.unsafe)
+        return {**_done(rotation, run), "confirmed": asked.issuer}
+    kid = str(asked.kid)
+    return {**_done(rotation, rotation.confirm(kid)), "confirmed": kid}
 
 
 def _done(rotation: Rotation, run: Run) -> Answer:
@@ -143,21 +163,42 @@ def _ahead(rotation: Rotation, at: datetime) -> datetime:
     return at
 
 
-def _planned(rotation: Rotation, at: datetime | None) -> Answer:
-    interval = rotation.policy.rotation_interval
-    until = _ahead(rotation, rotation.clock() + interval if at is None else at)
-    keyring, ahead = rotation.plan(until)
+def _planned(rotation: Rotation, at: datetime | None, other: Policy | None) -> Answer:
+    policy = other or rotation.policy
+    until = _ahead(rotation, rotation.clock() + policy.rotation_interval if at is None else at)
+    keyring, ahead = rotation.plan(until, other)
     return {
         **_head(rotation, keyring),
         "until": _instant(until),
         "steps": [{"at": _instant(each.at), **record(each.step)} for each in ahead.steps],
-        "keys": _keys(ahead.keyring, rotation.policy),
+        "keys": _keys(ahead.keyring, policy),
     }
 
 
 def _head(rotation: Rotation, keyring: Keyring) -> Answer:
     now = _instant(rotation.clock())
     return {"identity": keyring.identity, "revision": keyring.revision, "now": now}
+
+
+def _issuers(keyring: Keyring, policy: Policy) -> list[Answer]:
+    """Return each URL under which the keys are published, and what comes next for it."""
+    return [
+        {
+            "issuer": each.url,
+            "state": each.state,
+            "next": each.next,
+            "not_before": None if each.not_before is None else _instant(each.not_before),
+            "held_by": each.held_by,
+        }
+        for each in relocation.outlook(keyring, policy)
+    ]
+
+
+def _seen(keyring: Keyring) -> Answer | None:
+    """Return which key set the public URL showed last, and since when."""
+    if keyring.seen_since is None:
+        return None
+    return {"sha256": keyring.seen_digest, "since": _instant(keyring.seen_since)}
 
 
 def _keys(keyring: Keyring, policy: Policy) -> list[Answer]:

@@ -1,8 +1,9 @@
 """What can be asked of rotation, and how an event asks it.
 
 An event is ``{"command": NAME}`` with the members of that command and no others: ``tick``,
-``status``, ``plan`` and ``explain`` (``at``, an instant in ISO 8601 with its offset), ``rotate``
-(``unsafe``), ``revoke`` (``kid``, ``reason``) and ``confirm`` (``kid``).
+``status``, ``plan`` and ``explain`` (``at``, an instant in ISO 8601 with its offset, and ``plan``
+``settings``, parameters of the template by name), ``rotate`` (``unsafe``), ``revoke`` (``kid``,
+``reason``) and ``confirm`` (``kid``, or ``issuer`` and ``unsafe``).
 
 Nothing is carried out here: see ``answers``.
 """
@@ -14,6 +15,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from machine_identity.errors import MachineIdentityError
+
+
+class InvalidRequestError(MachineIdentityError):
+    """The event asks for nothing that is known, or in no known way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,8 @@ class Plan:
     """Show what will be done, up to an instant or for one rotation interval."""
 
     at: datetime | None = None
+    settings: Mapping[str, str] | None = None
+    """What would be changed; None is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +64,17 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm:
-    """Vouch for the standby key, for want of a proof."""
+    """Vouch for the standby key, for want of a proof, or for another issuer."""
 
-    kid: str
+    kid: str | None = None
+    issuer: str | None = None
+    unsafe: bool = False
+    """Let assertions name the issuer at once."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequestError unless it is one thing that is confirmed."""
+        if (self.kid is None) == (self.issuer is None) or (self.unsafe and self.issuer is None):
+            raise InvalidRequestError("the command confirm takes kid, or issuer and maybe unsafe")
 
 
 type Command = Tick | Status | Plan | Explain | Rotate | Revoke | Confirm
@@ -76,10 +91,6 @@ _COMMANDS: Final[Mapping[str, type[Command]]] = {
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_REASON: Final = 200
 """Of the sentence that goes into the log and the keyring, in characters."""
-
-
-class InvalidRequestError(MachineIdentityError):
-    """The event asks for nothing that is known, or in no known way."""
 
 
 def command(event: object) -> Command:
@@ -114,6 +125,20 @@ def _asked_reason(text: object) -> str:
     return text
 
 
+def _asked_issuer(text: object) -> str:
+    if not isinstance(text, str) or not text:
+        raise InvalidRequestError("issuer must be the URL that the settings ask for")
+    return text
+
+
+def _asked_settings(members: object) -> Mapping[str, str]:
+    if not isinstance(members, dict) or not members:
+        raise InvalidRequestError("settings must be an object: parameters of the template by name")
+    if not all(isinstance(each, str | int) for each in members.values()):
+        raise InvalidRequestError("each of the settings must be a string or a whole number")
+    return {str(name): str(value) for name, value in members.items()}
+
+
 def _asked_unsafe(value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequestError("unsafe must be true or false")
@@ -132,7 +157,9 @@ def _asked_instant(text: object) -> datetime:
 
 _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "at": _asked_instant,
+    "issuer": _asked_issuer,
     "kid": _asked_kid,
     "reason": _asked_reason,
+    "settings": _asked_settings,
     "unsafe": _asked_unsafe,
 }

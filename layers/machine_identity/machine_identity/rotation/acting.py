@@ -27,6 +27,7 @@ from machine_identity.steps import (
     Intend,
     Publish,
     ScheduleDeletion,
+    SwitchIssuer,
     Wait,
 )
 
@@ -85,7 +86,9 @@ class Actor:
             case Publish():
                 wanted = publication.documents(keyring, self._policy.max_age)
                 standing = self._published.write(wanted, evidence.standing)
-                return replace(evidence, standing=standing, observation=self._world.probe())
+                return self._looked(keyring, replace(evidence, standing=standing))
+            case SwitchIssuer() if evidence.incoming is not None:
+                return replace(evidence, observation=evidence.incoming, incoming=None)
             case Disable():
                 keys.disable(keyring.key(step.kid).arn)
             case ScheduleDeletion():
@@ -95,6 +98,15 @@ class Actor:
             case _:
                 pass
         return evidence
+
+    def _looked(self, keyring: Keyring, evidence: Evidence) -> Evidence:
+        """Look at the public URLs again, after a publication."""
+        incoming = keyring.incoming
+        return replace(
+            evidence,
+            observation=self._world.probe(keyring.issuer),
+            incoming=None if incoming is None else self._world.probe(incoming.url),
+        )
 
 
 def _created_at(keyring: Keyring, step: Action) -> datetime | None:

@@ -43,8 +43,8 @@ class KeyringDocument:
             return Held(keyring=self._empty, tag=None)
         return Held(keyring=keyrings.parse(document.body), tag=document.tag)
 
-    def read_to_act(self, standing: Standing) -> Held:
-        """Return the keyring if it may be acted on, given what was published before it was read.
+    def read_to_act(self, standing: Standing, testimony: Testimony | None = None) -> Held:
+        """Return the keyring if it may be acted on, given what was read before it.
 
         Raises AwsError, KeyringError for that of somebody else, and LostKeyringError for one that
         is broken or of a time gone by.
@@ -52,10 +52,18 @@ class KeyringDocument:
         held = self.read()
         self._refuse_another_s(held.keyring)
         published, known = publication.standing_revision(standing), held.keyring.published_revision
-        if published > known and held.keyring.version <= keyrings.VERSION:
+        signer, revision = (testimony or Testimony()).keyring_revision, held.keyring.revision
+        if held.keyring.version > keyrings.VERSION:
+            return held
+        if published > known:
             raise LostKeyringError(
                 f"the published set has revision {published}, the keyring knows only {known}: "
                 "the keyring was lost or rolled back"
+            )
+        if signer > revision and held.tag is not None:
+            raise LostKeyringError(
+                f"the signer has read revision {signer} of the keyring, which has only "
+                f"{revision}: the keyring was rolled back"
             )
         return held
 
@@ -75,12 +83,9 @@ class KeyringDocument:
         return Held(keyring=keyring, tag=document.tag)
 
     def _refuse_another_s(self, keyring: Keyring) -> None:
-        own = self._empty
-        if (keyring.identity, keyring.issuer) != (own.identity, own.issuer):
-            raise KeyringError(
-                f"the keyring is that of {keyring.identity} at {keyring.issuer}, not that of "
-                f"{own.identity} at {own.issuer}"
-            )
+        own = self._empty.identity
+        if keyring.identity != own:
+            raise KeyringError(f"the keyring is that of {keyring.identity}, not that of {own}")
 
     def was_ever_there(self) -> bool:
         """Return whether any version of the keyring ever stood in the store. Raises AwsError."""

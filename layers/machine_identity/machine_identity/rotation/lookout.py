@@ -1,7 +1,8 @@
 """What a run finds before it decides: the documents, the public URL, the keys in KMS, the time.
 
-The world is looked at first and the keyring is read last, so that what a concurrent run does in
-between is never newer than the keyring. A keyring that is lost is rebuilt here, in memory only.
+The other documents are read before the keyring, so that what a concurrent run does in between is
+never newer than it; the public URL is looked at after it, since it says which one. A keyring that
+is lost is rebuilt here, in memory only.
 
 Nothing is written here, and nothing is decided but what can be believed: a denial speaks against a
 key only if KMS tells about the other one, since else it speaks against our role; and what KMS does
@@ -15,7 +16,7 @@ from typing import Final
 
 from machine_identity import dates, publication, recovery, repairs
 from machine_identity.aws import AwsError
-from machine_identity.evidence import Evidence, Search, Seen, Unseen
+from machine_identity.evidence import Evidence, Search, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, LostKeyringError
 from machine_identity.policy import Policy
 from machine_identity.rotation.dated import DatedStore
@@ -26,6 +27,7 @@ from machine_identity.rotation.documents import (
     TestimonyDocument,
 )
 from machine_identity.rotation.world import World
+from machine_identity.testimony import Testimony
 
 TAGS_COUNT_AFTER: Final = timedelta(minutes=5)
 """How long KMS takes until a new tag counts in authorization; a new key is known far sooner."""
@@ -68,18 +70,14 @@ class Lookout:
         """Look at the world, then read the keyring; without one, find out whether ever one was."""
         self._state.clock_errors.clear()
         self._store.clock_errors.clear()
-        evidence = Evidence(
-            observation=self._world.probe(),
-            standing=self.published.read(),
-            testimony=self._testimony.read(),
-        )
+        standing, testimony = self.published.read(), self._testimony.read()
         try:
-            held = self.keyring.read_to_act(evidence.standing)
+            held = self.keyring.read_to_act(standing, testimony)
         except LostKeyringError as error:
-            return self._rebuilt(self._timed(evidence), error)
-        if held.tag is None:
-            return self._begun(held, self._timed(evidence))
-        return self._found(held, self._timed(evidence))
+            salvaged = self.keyring.salvage()
+            return self._rebuilt(salvaged, self._seen(salvaged, standing, testimony), error)
+        evidence = self._seen(held, standing, testimony)
+        return (self._begun if held.tag is None else self._found)(held, evidence)
 
     def unusable(self, keyring: Keyring) -> frozenset[str]:
         """Return the active and standby keys that KMS would not sign with; raises nothing."""
@@ -89,7 +87,19 @@ class Lookout:
         against = {_Told.UNUSABLE} if is_our_role_s else {_Told.UNUSABLE, _Told.DENIED}
         return frozenset(kid for kid, answer in told.items() if answer in against)
 
-    def _timed(self, evidence: Evidence) -> Evidence:
+    def _seen(self, held: Held, standing: Standing, testimony: Testimony | None) -> Evidence:
+        """Look at the public URL, and at the one that is to be, and at what the clocks say."""
+        keyring = held.keyring
+        issuer = keyring.issuer
+        if keyring.revision == 0:
+            issuer = next(iter(publication.standing_issuers(standing)), issuer)
+        incoming = keyring.incoming
+        evidence = Evidence(
+            observation=self._world.probe(issuer),
+            incoming=None if incoming is None else self._world.probe(incoming.url),
+            standing=standing,
+            testimony=testimony,
+        )
         told = (*self._state.clock_errors, *self._store.clock_errors)
         error = dates.worst((*told, evidence.observation.clock_error))
         return replace(evidence, clock_error=error)
@@ -117,11 +127,11 @@ class Lookout:
         held = replace(held, keyring=replace(held.keyring, genesis=genesis))
         return self._found(held, evidence)
 
-    def _rebuilt(self, evidence: Evidence, lost: LostKeyringError) -> Found:
+    def _rebuilt(self, held: Held, evidence: Evidence, lost: LostKeyringError) -> Found:
         """Return what the keyring must have been. Raises ``lost`` if nothing tells of it."""
-        held = self.keyring.salvage()
         evidence = replace(evidence, search=self._searched(evidence))
-        known = publication.standing_revision(evidence.standing)
+        testimony = evidence.testimony or Testimony()
+        known = max(publication.standing_revision(evidence.standing), testimony.keyring_revision)
         rebuilt = recovery.rebuilt(
             held.keyring, self._policy, evidence, self._world.clock(), known=known
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from machine_identity import lifecycle, recovery, repairs
+from machine_identity import lifecycle, recovery, repairs, sightings
 from machine_identity.aws import AwsError
 from machine_identity.errors import MachineIdentityError, SettingsError
 from machine_identity.evidence import Evidence
@@ -65,7 +65,7 @@ class Runner:
     def __init__(self, *, identity: str, issuer: str, policy: Policy, world: World) -> None:
         self.identity = identity
         self.issuer = issuer
-        self.policy = policy
+        self.policy = policy = replace(policy, issuer=issuer)
         self.world = world
         self.lookout = Lookout(identity=identity, issuer=issuer, policy=policy, world=world)
         self._keyring = self.lookout.keyring
@@ -140,7 +140,7 @@ class Runner:
 
     def _observed(self, course: Course) -> Course:
         keyring, evidence = course.held.keyring, course.evidence
-        seen = lifecycle.observed(keyring, self.policy, evidence.observation)
+        seen = sightings.noted(keyring, self.policy, evidence)
         return self.record(course, repairs.noted(seen, evidence, self.world.clock()))
 
     def _with_rebuilt(self, course: Course, found: Found, rebuilt: Keyring) -> Course:

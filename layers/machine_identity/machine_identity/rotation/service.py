@@ -11,7 +11,7 @@ Not here: what to do (``lifecycle``), how it changes the keyring (``transitions`
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from machine_identity import canary, lifecycle
+from machine_identity import canary, lifecycle, relocation
 from machine_identity.errors import MachineIdentityError
 from machine_identity.forecast import Forecast, forecast
 from machine_identity.keyring import Keyring, State
@@ -20,7 +20,7 @@ from machine_identity.rotation.aftermath import Revocation
 from machine_identity.rotation.emergency import revoke
 from machine_identity.rotation.runner import Run, Runner
 from machine_identity.rotation.world import World
-from machine_identity.steps import Confirm, Promote, Wait
+from machine_identity.steps import Action, Confirm, ConfirmIssuer, Promote, SwitchIssuer, Wait
 
 
 class RefusedError(MachineIdentityError):
@@ -32,9 +32,9 @@ class Rotation:
 
     def __init__(self, *, identity: str, issuer: str, policy: Policy, world: World) -> None:
         self.identity = identity
-        self.policy = policy
         self.clock = world.clock
         self._runner = Runner(identity=identity, issuer=issuer, policy=policy, world=world)
+        self.policy = self._runner.policy
 
     def tick(self) -> Run:
         """Do everything that can be done now."""
@@ -82,15 +82,41 @@ class Rotation:
             course = self._runner.take(course, Confirm(kid=kid))
         return self._runner.go_on(course).ended()
 
+    def confirm_issuer(self, url: str, *, unsafe: bool) -> Run:
+        """Take the operator's word that every provider trusts the issuer that the settings name.
+
+        Assertions name it as soon as rule 1 holds for its documents, too; ``unsafe`` does not wait
+        for that, and caches may then refuse us. Raises RefusedError for any other URL, and if the
+        documents are not there.
+        """
+        course = self._runner.go_on(self._runner.begin())
+        keyring, incoming = course.held.keyring, course.held.keyring.incoming
+        if self._runner.apart(course) is not None or keyring.issuer == url:
+            return course.ended()
+        if incoming is None or incoming.url != url:
+            raise RefusedError("the settings do not ask for that issuer (PublicUrl)")
+        if not unsafe:
+            step: Action = ConfirmIssuer(url=url)
+        elif relocation.is_seen(keyring, course.evidence):
+            step = SwitchIssuer(url=url, retires=keyring.issuer)
+        else:
+            raise RefusedError(f"{url} does not show its own documents with the active key")
+        if unsafe or incoming.confirmed_at is None:
+            course = self._runner.take(course, step)
+        return self._runner.go_on(course).ended()
+
     def keyring(self) -> Keyring:
         """Return the keyring as it stands; an empty one before the first tick."""
         return self._runner.lookout.keyring.read().keyring
 
-    def plan(self, until: datetime) -> tuple[Keyring, Forecast]:
-        """Return the keyring, and what will be done up to ``until`` in a world that works."""
+    def plan(self, until: datetime, under: Policy | None = None) -> tuple[Keyring, Forecast]:
+        """Return the keyring, and what will be done up to ``until`` in a world that works.
+
+        ``under`` are other settings, as if they were deployed now.
+        """
         found = self._runner.lookout.look()
         keyring = found.rebuilt or found.held.keyring
-        return keyring, forecast(keyring, self.policy, self.clock(), until)
+        return keyring, forecast(keyring, under or self.policy, self.clock(), until)
 
     def _may_roll_over_again_at(self, keyring: Keyring) -> datetime:
         """Return until when an event may be the repetition of one that was served."""

@@ -77,7 +77,8 @@ class World:
     keys: Keys
     state: Store
     published: Store
-    probe: Callable[[], Observation]
+    probe: Callable[[str], Observation]
+    """Looks at the documents of an issuer."""
     clock: Callable[[], datetime]
     unique: Callable[[], str]
     report: Callable[[Step, Keyring], None]

@@ -7,7 +7,7 @@ the numbers in it; the signer, which reads none of this, goes on.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Self
 
@@ -21,6 +21,15 @@ _STACK: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 """As CloudFormation names a stack, which is also a valid value of a tag."""
 
 
+PARAMETERS: Final[Mapping[str, str]] = {
+    "SigningAlgorithm": "SIGNING_ALGORITHM",
+    "RotationIntervalDays": "ROTATION_INTERVAL_DAYS",
+    "PublicUrl": "PUBLIC_URL",
+    "Provider": "PROVIDER",
+}
+"""What an operator changes in the template, and the variable that each becomes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationSettings:
     """The environment of the rotation function."""
@@ -32,6 +41,7 @@ class RotationSettings:
     public_url: str
     """Our issuer: the documents' paths are appended to it."""
     policy: Policy
+    variables: Mapping[str, str] = field(repr=False, compare=False)
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
@@ -47,7 +57,19 @@ class RotationSettings:
             published_bucket=environment.text("PUBLISHED_BUCKET"),
             public_url=_public_url(environment),
             policy=_policy(environment),
+            variables=variables,
         )
+
+    def policy_under(self, changes: Mapping[str, str]) -> Policy:
+        """Return the contract as it would be if these parameters of the template were changed.
+
+        Raises SettingsError, and PolicyError for an unsafe combination.
+        """
+        if unknown := sorted(changes.keys() - PARAMETERS.keys()):
+            known = ", ".join(PARAMETERS)
+            raise SettingsError(f"no setting of rotation is called {unknown[0]}: it has {known}")
+        changed = {PARAMETERS[name]: value for name, value in changes.items()}
+        return self.from_environment({**self.variables, **changed}).policy
 
 
 def _public_url(environment: Environment) -> str:
@@ -71,6 +93,7 @@ def _policy(environment: Environment) -> Policy:
     days = environment.number("ROTATION_INTERVAL_DAYS", 30, least=1, most=365)
     return Policy(
         algorithm=algorithm,
+        issuer=_public_url(environment),
         rotation_interval=timedelta(days=days),
         key_set_cache=provider.key_set_cache,
         provider_leeway=provider.leeway,

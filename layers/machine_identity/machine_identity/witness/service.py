@@ -79,7 +79,9 @@ class Witness:
 
         def change(standing: Testimony) -> Testimony:
             seen = standing.strangers if strangers is None else strangers
-            return replace(standing, trials=tuple(after.values()), strangers=seen)
+            read = max(standing.keyring_revision, keyring.revision)
+            trials = tuple(after.values())
+            return replace(standing, keyring_revision=read, trials=trials, strangers=seen)
 
         testimony = self._testimony.change(change)
         at = [canary.next_trial_at(keyring, each, self._times) for each in after.values()]
