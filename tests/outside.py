@@ -150,7 +150,10 @@ class KeyService:
         shown = key.enabled and key.deletion_at is None
         algorithm = next(name for name in _CURVES if self._fits(arn, name))
         public = jwk.from_public_key(key.private.public_key(), algorithm) if shown else None
-        return OwnedKey(arn=arn, intent=key.intent, created_at=key.created_at, jwk=public)
+        is_ending = key.deletion_at is not None
+        return OwnedKey(
+            arn=arn, intent=key.intent, created_at=key.created_at, jwk=public, is_ending=is_ending
+        )
 
     def _fits(self, arn: str, algorithm: str) -> bool:
         try:

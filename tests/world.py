@@ -247,7 +247,7 @@ class World:
         active = keyring.in_state(State.ACTIVE)
         born = self._is_born = self._is_born or bool(active)
         revoked = {key.kid for key in keyring.keys if key.revoked_at is not None}
-        is_bereft = not active and bool(revoked)
+        is_bereft = not active and (bool(revoked) or self.is_unsafe)
         assert is_bereft or len(active) == int(born), "exactly one key signs"
         assert all(key.kid not in revoked for key in keyring.published), "rule 10"
         for key in active if not self.is_unsafe else ():

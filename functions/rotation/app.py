@@ -6,12 +6,13 @@ record, written when the step is done.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from machine_identity import canary, clock, commands, transport
+from machine_identity import clock, commands, transport
 from machine_identity.aws.clients import client
 from machine_identity.aws.kms_keys import KmsKeys, Owner
 from machine_identity.aws.s3 import Bucket
@@ -19,29 +20,26 @@ from machine_identity.keyring import Keyring
 from machine_identity.probe import Probe
 from machine_identity.rotation import Rotation, World
 from machine_identity.settings.rotation import RotationSettings
-from machine_identity.steps import Rebuild, Step, Wait
+from machine_identity.steps import Step
 
 logger = Logger(service="rotation")
 metrics = Metrics(namespace="MachineIdentity", service="rotation")
 
 
+def count(counts: Mapping[str, int]) -> None:
+    """Count in CloudWatch."""
+    for name, value in counts.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
 def report(step: Step, keyring: Keyring) -> None:
-    """Log a step and count it; a wait ends a run, and tells how many keys live then."""
+    """Log a step, and count it."""
     logger.info("step", extra={**commands.record(step), "revision_after": keyring.revision})
-    if isinstance(step, Wait):
-        if step.alarm is not None:
-            metrics.add_metric(name=step.alarm, unit=MetricUnit.Count, value=1)
-        live = sum(key.deletion_at is None for key in keyring.keys)
-        metrics.add_metric(name="KeysLive", unit=MetricUnit.Count, value=live)
-        overdue = canary.is_overdue(keyring, settings.policy.canary_deadline, clock.now())
-        metrics.add_metric(name="PromotionOverdue", unit=MetricUnit.Count, value=int(overdue))
-    else:
-        metrics.add_metric(name="StepsTaken", unit=MetricUnit.Count, value=1)
-    if isinstance(step, Rebuild):
-        metrics.add_metric(name="KeyringRebuilt", unit=MetricUnit.Count, value=1)
+    count(commands.counts(step, keyring, settings.policy, clock.now()))
 
 
 settings = RotationSettings.from_environment(os.environ)
+logger.append_keys(identity=settings.identity)
 # A call to KMS that was sent twice unseen would make two keys.
 kms, tagging, s3 = client("kms", attempts=1), client("resourcegroupstaggingapi"), client("s3")
 world = World(
@@ -64,8 +62,7 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with what was asked for, or with ``error`` and ``error_description``."""
     metrics.add_dimension(name="identity", value=settings.identity)
     answer = commands.answer(rotation, event, settings.policy_under)
-    failed = "error" in answer
-    if failed:
+    if "error" in answer:
         logger.warning("command failed", extra=answer)
-    metrics.add_metric(name="CommandsFailed", unit=MetricUnit.Count, value=int(failed))
+    count(commands.command_counts(answer))
     return answer

@@ -23,7 +23,7 @@ from machine_identity.aws.signer import KeyringSigner
 from machine_identity.client_assertion import SigningError
 from machine_identity.client_credentials import Failure
 from machine_identity.errors import ConflictError, TokenRequestError
-from machine_identity.settings.token import CANARY, Clients, Question, TokenSettings
+from machine_identity.settings.token import Clients, Question, TokenSettings, is_canary
 from machine_identity.testimony import NewerTestimonyError
 from machine_identity.token_source import Fallback, TokenSource
 from machine_identity.witness import Witness, World
@@ -64,6 +64,7 @@ def tell_of_fallback() -> None:
 
 
 settings = TokenSettings.from_environment(os.environ)
+logger.append_keys(identity=settings.identity)
 bucket = Bucket(client("s3"), settings.state_bucket)
 signer = KeyringSigner(bucket=bucket, kms=client("kms"), identity=settings.identity)
 clients = Clients(settings, bucket)
@@ -84,7 +85,7 @@ canary = witness(bucket)
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with ``access_token``, ``token_type``, ``expires_in`` and ``scope``, or ``error``."""
     metrics.add_dimension(name="identity", value=settings.identity)
-    if event == CANARY:
+    if is_canary(event, settings.identity):
         return prove()
     try:
         asked = Question.from_event(event)

@@ -385,7 +385,7 @@ def test_each_step_is_one_log_record_and_the_numbers_are_metrics(
     ticked, refused = [line for line in lines if "_aws" in line]
     assert (ticked["identity"], ticked["service"]) == ("default", "rotation")
     assert (ticked["KeysLive"], ticked["StepsTaken"]) == ([2.0], [1.0] * 6)
-    assert (ticked["CommandsFailed"], refused["CommandsFailed"]) == ([0.0], [1.0])
+    assert (ticked["CommandsFailed"], refused["CommandsFailed"]) == ([0.0], [0.0])
     assert refused["identity"] == "default"
 
 

@@ -118,9 +118,12 @@ def test_the_authorizer_ends_before_the_api_stops_waiting() -> None:
 
 def test_the_tick_and_the_canary_come_as_often_as_the_policy_counts_on() -> None:
     tick, canary = template.load({}).schedules
-    assert (tick.function, tick.event) == ("RotationFunction", {"command": "tick"})
+    assert (tick.function, tick.event) == (
+        "RotationFunction",
+        {"command": "tick", "identity": "default"},
+    )
     assert tick.every == Policy().tick_interval
-    assert (canary.function, canary.event) == ("TokenFunction", dict(CANARY))
+    assert (canary.function, canary.event) == ("TokenFunction", {**CANARY, "identity": "default"})
     assert canary.every == Policy().canary.first_pause
     for made in of_type(MADE, "AWS::Scheduler::Schedule").values():
         assert "Name" not in made["Properties"]  # two stacks would collide

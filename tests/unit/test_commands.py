@@ -9,14 +9,16 @@ import pytest
 
 from machine_identity import commands
 from machine_identity.aws import AwsError
-from machine_identity.commands import FURTHEST, LONGEST_REASON
+from machine_identity.commands import FURTHEST, LONGEST_REASON, command_counts, counts
+from machine_identity.keyring import Surplus
 from machine_identity.policy import Policy
 from machine_identity.providers import PROVIDERS
-from machine_identity.steps import AdoptKey, Intend, Publish, Wait
+from machine_identity.steps import AdoptKey, Failed, Intend, Publish, Rebuild, Step, Wait
 from tests.handlers import event
 from tests.world import ISSUER, POLICY, SECOND, START, TICK, World
 
 AT = START.isoformat()
+JWKS = "default/.well-known/jwks.json"
 YEARLY = Policy(algorithm="ES256", rotation_interval=timedelta(days=365))
 
 
@@ -94,7 +96,7 @@ def test_status_before_the_first_tick_is_empty_and_does_nothing(world: World) ->
     answer = ask(world, {"command": "status"})
     head = {"identity": "default", "revision": 0, "now": AT}
     assert answer == {**head, "issuers": [IN_USE], "seen": None, "keys": []}
-    assert world.calls == ["state.read"]
+    assert world.calls == ["state.read", "state.read"]
 
 
 def test_status_says_when_nobody_can_tell_the_time_of_a_step(world: World) -> None:
@@ -301,3 +303,114 @@ def test_a_step_is_recorded_flat_with_its_name_lists_and_instants_in_utc() -> No
     assert commands.record(adopted)["arn"] == "arn:aws:kms:key"
     wait = Wait(until=datetime.fromisoformat("2026-11-24T13:00:00+01:00"), why="so")
     assert commands.record(wait) == {"step": "Wait", "until": AT, "why": "so"}
+
+
+def test_an_event_may_name_the_identity_and_must_not_name_another(born: World) -> None:
+    asked = {"command": "status", "identity": "default"}
+    assert ask(born, asked) == ask(born, {"command": "status"})
+    told = ask(born, {**asked, "identity": "other"})
+    assert told == {
+        "error": "invalid_request",
+        "error_description": "the keys that are rotated here are those of default",
+    }
+
+
+def test_status_and_explain_say_when_it_is_rule_2_that_holds_a_promotion(born: World) -> None:
+    due = START + POLICY.rotation_interval
+    for late, held in ((-SECOND, "rotation interval"), (0 * SECOND, "rule 2")):
+        born.now = due + late
+        rows = [*ask(born, {"command": "status"})["keys"]]
+        assert all(row["held_by"].startswith(held) for row in rows)
+    why = "the token function has told of no trial yet (rule 2)"
+    assert {row["because"] for row in ask(born, {"command": "explain"})["keys"]} == {why}
+    assert {row["not_before"] for row in rows} == {due.isoformat()}
+    born.prove()
+    assert {row["held_by"] for row in ask(born, {"command": "status"})["keys"]} == {
+        "rotation interval"
+    }
+
+
+def test_a_command_that_was_carried_out_is_answered_so_whatever_else_fails(born: World) -> None:
+    born.is_unsafe = True
+    old, new = born.active().kid, born.standby().kid
+
+    def meddle(moment: str, call: str) -> None:
+        if (moment, call) == ("before", "kms:CreateKey"):
+            raise AwsError(call, "ThrottlingException")
+
+    born.now += TICK
+    born.meddler = meddle
+    told = ask(born, {"command": "rotate", "unsafe": True})
+    assert told["steps"][0] == {"step": "Promote", "kid": new, "retires": old}
+    assert told["notes"] == ["kms:CreateKey failed: ThrottlingException"]
+    assert "error" not in told
+    failed = Failed(
+        of="CreateKey", about="intent-2", why="kms:CreateKey failed: ThrottlingException"
+    )
+    assert failed in [step for _, step in born.steps]
+
+
+def test_confirm_answers_that_nothing_is_confirmed_while_clocks_are_apart(born: World) -> None:
+    born.clock_error = timedelta(hours=1)
+    assert ask(born, {"command": "confirm", "kid": "any"})["confirmed"] is None
+    assert ask(born, {"command": "confirm", "issuer": "https://any"})["confirmed"] is None
+
+
+# What is counted
+
+
+def test_the_end_of_a_run_sums_up_how_the_keys_stand(born: World) -> None:
+    ring = born.keyring()
+    nothing = {"KeysLive": 2, "KeysUnknown": 0, "NobodySigns": 0, "PromotionOverdue": 0}
+    wait = Wait(until=START, why="")
+    assert counts(wait, ring, POLICY, START) == nothing
+    alarming = replace(wait, alarms=("ClockApart", "KeysFail"))
+    assert counts(alarming, ring, POLICY, START) == {"ClockApart": 1, "KeysFail": 1, **nothing}
+    nobody = replace(ring, keys=ring.keys[1:], surplus=(Surplus(arn="arn", found_at=START),))
+    late = START + POLICY.rotation_interval + POLICY.canary_deadline
+    assert counts(wait, nobody, POLICY, late) == {
+        "KeysLive": 1,
+        "KeysUnknown": 1,
+        "NobodySigns": 1,
+        "PromotionOverdue": 0,
+    }
+    assert counts(wait, ring, POLICY, late)["PromotionOverdue"] == 1
+    assert counts(wait, ring, POLICY, late - SECOND)["PromotionOverdue"] == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "counted"),
+    [
+        (Intend(), {"StepsTaken": 1}),
+        (Failed(of="Disable", about="kid", why=""), {"StepsFailed": 1}),
+        (Rebuild(active=None, kids=(), why=""), {"StepsTaken": 1, "KeyringRebuilt": 1}),
+        (Publish(kids=(), revision=1), {"StepsTaken": 1, "PublishedStrangers": 0}),
+        (
+            Publish(kids=(), revision=1, strangers=("a", "b")),
+            {"StepsTaken": 1, "PublishedStrangers": 2},
+        ),
+    ],
+)
+def test_each_step_is_counted(born: World, step: Step, counted: dict[str, int]) -> None:
+    assert counts(step, born.keyring(), POLICY, START) == counted
+
+
+@pytest.mark.parametrize(
+    ("code", "failed"),
+    [(None, 0), ("invalid_request", 0), ("conflict", 0), ("aws", 1), ("keyring", 1)],
+)
+def test_a_lost_race_and_a_question_that_cannot_be_are_no_failures(
+    code: str | None, failed: int
+) -> None:
+    answer = {} if code is None else {"error": code}
+    assert command_counts(answer) == {"CommandsFailed": failed}
+
+
+def test_rule_8_a_set_that_is_written_over_tells_of_the_strangers_in_it(born: World) -> None:
+    standing = born.published.documents[JWKS]
+    edited = json.loads(standing.body)
+    edited["keys"].append({"kty": "RSA", "kid": "stranger"})
+    body = json.dumps(edited).encode()
+    born.published.documents[JWKS] = replace(standing, body=body, tag="by hand")
+    told = ask(born, {"command": "tick"})
+    assert told["steps"][0]["strangers"] == ["stranger"]

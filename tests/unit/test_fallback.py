@@ -1,10 +1,12 @@
 """Rule 9 by number: how long the previous key may sign, what prolongs it, and what rule 3 adds."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from machine_identity.evidence import Evidence
 from machine_identity.fallback import prolongation
 from machine_identity.keyring import Keyring
 from machine_identity.steps import Prolong, Withdraw
@@ -21,6 +23,7 @@ from tests.keyrings import (
     removed,
     retired,
     ring,
+    shown,
     standby,
     step_at,
     under,
@@ -39,6 +42,10 @@ def rolled_over(**members: Any) -> Keyring:
     return ring(retired(**{"may_sign_until": ENDS, **members}), active(), standby())
 
 
+def told(testimony: Testimony | None, **members: Any) -> Evidence:
+    return shown(unseen(START), testimony=testimony, **members)
+
+
 def needed(at: datetime, previous: str = "retired") -> Testimony:
     return Testimony(fallback=Fallback(kid="active", previous=previous, at=at))
 
@@ -46,23 +53,23 @@ def needed(at: datetime, previous: str = "retired") -> Testimony:
 @pytest.mark.parametrize("late", [timedelta(), 300 * DAY])
 def test_a_fallback_prolongs_by_the_fallback_interval(late: timedelta) -> None:
     at = ENDS - SECOND
-    step = prolongation(rolled_over(), needed(at), POLICY, at + late)
+    step = prolongation(rolled_over(), told(needed(at)), POLICY, at + late)
     assert step == Prolong(kid="retired", until=at + PUBLICATION_INTERVAL)
 
 
 def test_a_fallback_prolongs_by_a_day_at_least_since_a_token_may_live_so_long() -> None:
-    step = prolongation(rolled_over(), needed(ENDS), SHORT, ENDS)
+    step = prolongation(rolled_over(), told(needed(ENDS)), SHORT, ENDS)
     assert step == Prolong(kid="retired", until=ENDS + DAY)
 
 
 def test_rule_4_nothing_is_ever_shortened_and_what_stands_is_left_alone() -> None:
     for beyond in (timedelta(), SECOND):
         long = rolled_over(may_sign_until=ENDS + PUBLICATION_INTERVAL + beyond)
-        assert prolongation(long, needed(ENDS), POLICY, ENDS) is None
+        assert prolongation(long, told(needed(ENDS)), POLICY, ENDS) is None
 
 
 def test_a_signer_s_clock_that_is_ahead_opens_the_door_no_longer_than_from_now() -> None:
-    step = prolongation(rolled_over(), needed(ENDS + 999 * DAY), POLICY, ENDS)
+    step = prolongation(rolled_over(), told(needed(ENDS + 999 * DAY)), POLICY, ENDS)
     assert step == Prolong(kid="retired", until=ENDS + PUBLICATION_INTERVAL)
 
 
@@ -79,14 +86,36 @@ def test_a_signer_s_clock_that_is_ahead_opens_the_door_no_longer_than_from_now()
 def test_only_a_retired_key_that_was_allowed_and_not_revoked_is_prolonged(
     keyring: Keyring,
 ) -> None:
-    assert prolongation(keyring, needed(ENDS), POLICY, ENDS) is None
+    assert prolongation(keyring, told(needed(ENDS)), POLICY, ENDS) is None
 
 
 @pytest.mark.parametrize("testimony", [None, Testimony(), needed(ENDS, previous="another")])
 def test_without_a_fallback_to_that_key_nothing_is_prolonged(
     testimony: Testimony | None,
 ) -> None:
-    assert prolongation(rolled_over(), testimony, POLICY, ENDS) is None
+    assert prolongation(rolled_over(), told(testimony), POLICY, ENDS) is None
+
+
+def test_a_key_is_prolonged_day_by_day_while_kms_does_not_sign_with_its_successor() -> None:
+    keyring = rolled_over(may_sign_until=ENDS)
+    broken = told(None, unusable=frozenset({"active"}))
+    now = ENDS - SECOND
+    step = prolongation(keyring, broken, SHORT, now)
+    assert isinstance(step, Prolong)
+    assert now < step.until <= now + DAY
+    keyring = keyring.with_key(replace(keyring.key("retired"), may_sign_until=ENDS + 9 * DAY))
+    since = keyring.key("active").since
+    again = prolongation(keyring, broken, SHORT, ENDS + 9 * DAY - SECOND)
+    assert again == Prolong(kid="retired", until=ENDS + 9 * DAY + (since - ENDS) % DAY)
+    prolonged = keyring.with_key(replace(keyring.key("retired"), may_sign_until=again.until))
+    assert prolongation(prolonged, broken, SHORT, ENDS + 9 * DAY - SECOND) is None
+
+
+def test_a_key_whose_time_was_over_is_not_called_back_when_its_successor_breaks() -> None:
+    broken = told(None, unusable=frozenset({"active"}))
+    assert prolongation(rolled_over(may_sign_until=ENDS), broken, POLICY, ENDS) is None
+    standby_only = told(None, unusable=frozenset({"standby"}))
+    assert prolongation(rolled_over(), standby_only, POLICY, START) is None
 
 
 def test_the_next_tick_prolongs_before_anything_is_withdrawn_and_switches_nothing_back() -> None:

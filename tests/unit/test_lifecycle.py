@@ -442,7 +442,7 @@ def test_rule_5_at_the_cap_no_more_keys_are_created() -> None:
     assert step_at(three, START, capped) == Intend()
     four = replace(three, keys=(*three.keys, retired("three")))
     why = "4 keys are live, and no more are created"
-    wait = Wait(until=START, why=why, alarm="TooManyKeys")
+    wait = Wait(until=START, why=why, alarms=("TooManyKeys",))
     assert step_at(four, START, capped) == wait
     five = replace(four, keys=(*four.keys, retired("four")))
     assert isinstance(step_at(five, START, capped), Wait)
@@ -499,6 +499,7 @@ def test_rule_6_a_keyring_that_newer_code_wrote_is_left_alone() -> None:
     assert step == Wait(
         until=START + LATE,
         why="newer code wrote the keyring, and this code only reads it (rule 6)",
+        alarms=("KeyringNewer",),
     )
     assert after(newer, [seen(START + DAY, max_age=LATE)]) == newer
 

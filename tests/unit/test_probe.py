@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from machine_identity import transport
+from machine_identity import jwk, transport
 from machine_identity.errors import TransportError
 from machine_identity.evidence import Observation, Seen, Unseen
 from machine_identity.probe import Probe
@@ -285,3 +285,26 @@ def test_rule_1_of_the_two_documents_the_longer_max_age_counts(
     )
     site.put(CONFIGURATION_PATH, leads, cache_control=f"max-age={of_configuration}")
     assert site.seen().max_age == 86400 * SECOND
+
+
+RSA = {"kty": "RSA", "n": "AQAB", "e": "AQAB"}
+EC = {"kty": "EC", "crv": "P-256", "x": "AQ", "y": "Ag"}
+OURS, THEIRS = (jwk.true_name(members) for members in (RSA, EC))
+
+
+@pytest.mark.parametrize(
+    ("keys", "kids"),
+    [
+        ([{**RSA, "kid": OURS}], {OURS}),
+        ([{**RSA, "kid": OURS}, {**EC, "kid": OURS}], {THEIRS}),
+        ([{**EC, "kid": OURS}], {THEIRS}),
+        ([{**RSA, "kid": OURS}, {**RSA, "kid": "another"}], {OURS, "another"}),
+        ([{**RSA, "kid": OURS}, {**EC, "kid": THEIRS}], {OURS, THEIRS}),
+    ],
+    ids=["true", "hidden by a false one", "false alone", "the same twice", "two"],
+)
+def test_rule_8_a_key_under_a_false_name_is_a_stranger_and_hides_its_victim(
+    site: Site, keys: list[dict[str, str]], kids: set[str]
+) -> None:
+    site.put(JWKS_PATH, {"keys": keys})
+    assert site.seen().kids == kids

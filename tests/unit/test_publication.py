@@ -12,9 +12,9 @@ from joserfc.jwk import KeySet
 from machine_identity import jwk, publication
 from machine_identity.evidence import Standing
 from machine_identity.jwk import PublicJwk
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity.keyring import Incoming, Key, Keyring, Outgoing, State
 from machine_identity.publication import Documents
-from tests.keyrings import POLICY, SECOND, START, removed, ring, standing
+from tests.keyrings import DAY, POLICY, SECOND, START, removed, ring, standing
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -145,3 +145,70 @@ def test_an_object_is_named_by_identity_and_path() -> None:
         "default/.well-known/jwks.json",
         "default/.well-known/openid-configuration",
     ]
+
+
+def test_rule_8_what_stands_in_the_set_and_is_nobodys_is_told_by_its_own_name() -> None:
+    ours = key_set()["keys"]
+    other = jwk.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key(), "ES256")
+    keys = [
+        *ours,
+        {**other},
+        {**other, "kid": ours[0]["kid"]},
+        {**ours[0], "kid": "another"},
+        {"kid": "nothing"},
+        {"no": "name"},
+    ]
+    standing = Standing(jwks=json.dumps({"keys": keys}).encode())
+    kid = other["kid"]
+    assert publication.foreign(standing, KEYRING) == tuple(
+        sorted([kid, kid, "another", "nothing"])
+    )
+    assert publication.foreign(Standing(jwks=documents().jwks), KEYRING) == ()
+    assert publication.foreign(Standing(jwks=b"{"), KEYRING) == ()
+
+
+ELSEWHERE = replace(
+    KEYRING,
+    incoming=Incoming(url="https://new.example", since=START),
+    outgoing=(
+        Outgoing(url="https://old.example/a", since=START, retire_interval=DAY),
+        Outgoing(url="https://new.example", since=START, retire_interval=DAY),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "issuer"),
+    [
+        ("identity.example", "https://identity.example"),
+        ("new.example", "https://new.example"),
+        ("old.example", "https://old.example/a"),
+        ("unheard.example", "https://identity.example"),
+        ("", "https://identity.example"),
+        ("NEW.example", "https://identity.example"),
+        ("new.example:8443", "https://identity.example"),
+    ],
+)
+def test_each_issuer_is_told_of_by_its_own_host_and_the_one_in_use_by_every_other(
+    host: str, issuer: str
+) -> None:
+    configuration = json.loads(documents(ELSEWHERE).configuration)
+    plain = json.loads(documents().configuration)
+    jwks_uri = issuer + "/.well-known/jwks.json"
+    served = publication.as_served(configuration, host)
+    assert served == {**plain, "issuer": issuer, "jwks_uri": jwks_uri}
+
+
+@pytest.mark.parametrize("others", [None, "https://new.example", [7], [["https://new.example"]]])
+def test_a_member_that_somebody_broke_leads_nowhere_else(others: object) -> None:
+    plain = json.loads(documents().configuration)
+    served = publication.as_served({**plain, "other_issuers": others}, "new.example")
+    assert served == plain
+
+
+def test_the_issuers_of_a_standing_document_are_told_the_one_in_use_first() -> None:
+    told = publication.standing_issuers(Standing(configuration=documents(ELSEWHERE).configuration))
+    assert told == ELSEWHERE.issuers
+    assert len(told) == 3
+    for broken in (None, b"{", b"[]", b'{"issuer": "a", "other_issuers": 7}'):
+        assert publication.standing_issuers(Standing(configuration=broken)) == ()

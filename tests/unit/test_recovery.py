@@ -18,6 +18,7 @@ ROTATION = POLICY.rotation_interval
 PUBLICATION = timedelta(hours=1, minutes=6)
 RETIREMENT = timedelta(hours=2, minutes=23)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 JWKS = "default/.well-known/jwks.json"
 KEYRING = "default/keyring.json"
 
@@ -25,6 +26,14 @@ KEYRING = "default/keyring.json"
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def unwatched(old: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same, in which nothing is asserted: somebody's hand is about to break the promise."""
+    for name in ("check", "_record"):
+        monkeypatch.setattr(old, name, lambda: None)
+    return old
 
 
 @pytest.fixture
@@ -118,23 +127,26 @@ def test_a_key_that_is_not_published_never_signs_and_is_ended(old: World) -> Non
     delete(old)
     run = old.rotation().tick()
     assert arn not in {key.arn for key in run.keyring.keys}
-    assert EndSurplus(arn=arn) in run.steps
+    assert [each.arn for each in run.keyring.surplus] == [arn]
+    old.live(3 * DAY)
+    assert EndSurplus(arn=arn) in [step for _, step in old.steps]
 
 
-def test_a_key_that_kms_does_not_sign_with_becomes_neither_active_nor_standby(
-    old: World,
-) -> None:
-    old.is_unsafe = True  # no key signs that every cache knows
+def test_rule_1_a_young_key_does_not_sign_at_once_where_older_ones_fail(old: World) -> None:
+    old.is_unsafe = True  # no key signs any more
     first, second, third = old.keyring().keys
     for key in (first, second):
         old.meddled.add(key.arn)
         old.kms.keys[key.arn].enabled = False
     roll_back(old)
+    at = old.now
     ring = old.rotation().tick().keyring
-    assert ring.active is not None
-    assert ring.active.kid == third.kid
+    assert (ring.active, ring.standby) == (None, old.standby())
+    assert old.standby().kid == third.kid
     # The rolled-back document still names them: what they signed may be valid.
     assert {key.kid for key in ring.in_state(State.RETIRED)} == {first.kid, second.kid}
+    assert old.tick(at + PUBLICATION - SECOND).keyring.active is None
+    assert old.tick(at + PUBLICATION).steps[0] == Promote(kid=third.kid, retires=None)
 
 
 def test_what_somebody_put_into_the_published_set_is_not_taken_in(old: World) -> None:
@@ -189,11 +201,111 @@ def test_a_set_without_a_key_of_ours_leaves_the_error(old: World) -> None:
     assert KEYRING not in old.state.documents
 
 
-def test_a_broken_keyring_without_a_set_and_without_a_key_leaves_the_error(world: World) -> None:
+def test_a_broken_keyring_without_a_set_and_without_a_key_begins_anew_but_not_as_the_first(
+    world: World,
+) -> None:
     world.state.documents[KEYRING] = Document(body=b'{"version": 1', tag="torn")
-    with pytest.raises(LostKeyringError, match="cannot be read"):
-        world.tick()
-    assert world.state.documents[KEYRING].tag == "torn"
+    run = world.rotation().tick()
+    why = "the keyring cannot be read: JSONDecodeError"
+    assert run.steps[0] == Rebuild(active=None, kids=(), why=why)
+    assert run.keyring.revision > REVISIONS_LOST
+    assert run.keyring.active is None
+    assert world.tick(START + PUBLICATION - SECOND).keyring.active is None
+    assert world.tick(START + PUBLICATION).keyring.active is not None
+
+
+@pytest.mark.parametrize("lose", [delete, truncate])
+def test_where_the_set_is_lost_too_all_our_keys_are_published_and_none_signs_at_once(
+    old: World, lose: Callable[[World], None]
+) -> None:
+    kids = [key.kid for key in old.keyring().keys]
+    old.is_unsafe = True  # no key signs any more
+    lose(old)
+    old.published.delete(JWKS)
+    at = old.now
+    run = old.rotation().tick()
+    assert [(key.kid, key.state.value) for key in run.keyring.keys[:3]] == list(
+        zip(kids, ["standby", "retired", "retired"], strict=True)
+    )
+    assert published_kids(old)[:3] == kids
+    assert all(key.deletion_at is None for key in old.kms.keys.values())
+    assert run.keyring.surplus == ()
+    old.now += SECOND
+    assert old.tick(at + PUBLICATION).steps[0] == Promote(kid=kids[0], retires=None)
+
+
+def test_where_nobody_signs_an_operator_may_say_that_the_oldest_is_known(old: World) -> None:
+    old.is_unsafe = True
+    oldest = old.keyring().keys[0].kid
+    delete(old)
+    old.published.delete(JWKS)
+    old.rotation().tick()
+    old.now += TICK
+    run = old.rotation().rotate(unsafe=True)
+    assert run.steps[0] == Promote(kid=oldest, retires=None)
+
+
+def edit(world: World, *, drop: set[str]) -> None:
+    """Take keys out of the published set by hand, and give it a revision of the future."""
+    document = world.published.documents[JWKS]
+    edited = json.loads(document.body)
+    edited["keys"] = [key for key in edited["keys"] if key["kid"] not in drop]
+    edited["revision"] += 1
+    body = json.dumps(edited).encode()
+    world.published.documents[JWKS] = replace(document, body=body, tag="by hand")
+
+
+@pytest.mark.parametrize("dropped", [[], ["active"], ["active", "standby"], ["retired"]])
+def test_an_edit_of_the_set_takes_no_key_its_state_whatever_revision_it_claims(
+    unwatched: World, dropped: list[str]
+) -> None:
+    old = unwatched
+    before = old.keyring()
+    edit(old, drop={key.kid for key in before.keys if key.state.value in dropped})
+    old.now += TICK
+    run = old.rotation().tick()
+    assert isinstance(run.steps[0], Rebuild)
+    states = {key.kid: key.state for key in run.keyring.keys}
+    assert states == {key.kid: key.state for key in before.keys}
+    assert published_kids(old) == [key.kid for key in before.keys]
+    assert json.loads(old.published.documents[JWKS].body)["revision"] > before.revision + 1
+    assert all(key.deletion_at is None for key in old.kms.keys.values())
+    old.live(2 * ROTATION)
+    assert [type(step) for _, step in old.steps].count(Rebuild) == 1
+    assert not old.orphans()
+
+
+def test_keys_that_the_document_names_and_the_set_lacks_are_retired_if_kms_signs_with_them(
+    unwatched: World,
+) -> None:
+    old = unwatched
+    first, second, third = old.keyring().keys
+    edit(old, drop={first.kid, second.kid})
+    old.meddled.add(second.arn)
+    old.kms.keys[second.arn].enabled = False  # the active one: the document cannot stand
+    old.now += DAY
+    ring = old.rotation().tick().keyring
+    assert ring.key(third.kid).state is State.ACTIVE
+    assert ring.key(first.kid).state is State.RETIRED
+    assert ring.key(second.kid).state is State.REMOVED
+
+
+def test_both_documents_restored_from_an_old_copy_end_no_key_that_was_in_use_since(
+    unwatched: World,
+) -> None:
+    old = unwatched
+    copies = {store: dict(store.documents) for store in (old.state, old.published)}
+    old.live(3 * ROTATION)
+    in_use = {key.arn for key in old.keyring().published}
+    for store, documents in copies.items():
+        store.documents.clear()
+        store.documents.update(documents)
+    restored_at = old.now
+    while old.now < restored_at + RETIREMENT - TICK:
+        old.now += TICK
+        old.rotation().tick()
+    assert all(old.kms.keys[arn].deletion_at is None for arn in in_use)
+    assert {each.arn for each in old.keyring().surplus} == in_use
 
 
 @pytest.mark.parametrize("lose", LOSSES)
@@ -229,7 +341,7 @@ def test_rule_11_a_clock_that_lies_rebuilds_nothing(
     lose(old)
     before = old.state.documents.get(KEYRING)
     old.clock_error = HOUR
-    assert old.rotation().tick().wait.alarm == "ClockApart"
+    assert old.rotation().tick().wait.alarms == ("ClockApart",)
     assert old.state.documents.get(KEYRING) == before
 
 

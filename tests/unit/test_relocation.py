@@ -119,7 +119,7 @@ def test_it_is_not_named_without_the_word_of_an_operator(world: World) -> None:
     every_tick(world, ASKED + 3 * PUBLICATION)
     wait = world.steps[-1][1]
     assert isinstance(wait, Wait)
-    assert wait.alarm == "IssuerUnconfirmed"
+    assert wait.alarms == ("IssuerUnconfirmed",)
     assert OTHER in wait.why
     assert named(world) == ISSUER
     confirm(world)
@@ -130,7 +130,7 @@ def test_it_is_not_named_without_the_word_of_an_operator(world: World) -> None:
 def test_nothing_but_the_word_is_asked_for_while_the_wait_is_not_over(world: World) -> None:
     every_tick(world, ASKED + PUBLICATION - SECOND)
     waits = [step for _, step in world.steps if isinstance(step, Wait)]
-    assert {wait.alarm for wait in waits} == {None}
+    assert {wait.alarms for wait in waits} == {()}
     assert waits[-1].until == ASKED + PUBLICATION
 
 

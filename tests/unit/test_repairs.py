@@ -9,8 +9,9 @@ from typing import Literal
 import pytest
 
 from machine_identity.aws import AwsError
-from machine_identity.keyring import State
-from machine_identity.repairs import SEARCH_INTERVAL, SURPLUS_AFTER
+from machine_identity.keyring import State, Surplus
+from machine_identity.repairs import SEARCH_INTERVAL
+from machine_identity.rotation import Run
 from machine_identity.steps import (
     Abandon,
     AdoptKey,
@@ -33,6 +34,8 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 ROTATION = POLICY.rotation_interval
 PUBLICATION = timedelta(hours=1, minutes=6)
+RETIREMENT = timedelta(hours=2, minutes=23)
+JWKS = "default/.well-known/jwks.json"
 OTHER = replace(POLICY, algorithm="ES384")
 
 
@@ -97,7 +100,7 @@ def test_rule_11_a_run_whose_clock_is_apart_records_nothing_and_changes_nothing(
     assert (after == before) is is_apart
     last = born.steps[-1][1]
     assert isinstance(last, Wait)
-    assert (last.alarm == "ClockApart") is is_apart
+    assert (last.alarms == ("ClockApart",)) is is_apart
     assert not is_apart or "this run's clock is" in last.why
 
 
@@ -124,24 +127,24 @@ def test_rule_11_a_first_tick_with_a_wrong_clock_makes_nothing(world: World) -> 
 def test_rule_11_either_server_is_enough_to_tell(born: World) -> None:
     born.clock_error = HOUR
     born.url.clock = lambda: born.now + HOUR
-    assert born.rotation().tick().wait.alarm == "ClockApart"
+    assert born.rotation().tick().wait.alarms == ("ClockApart",)
     born.url.clock = born.clock
     born.state.time = born.published.time = None
-    assert born.rotation().tick().wait.alarm == "ClockApart"
+    assert born.rotation().tick().wait.alarms == ("ClockApart",)
 
 
 def test_rule_11_without_a_date_there_is_no_statement(born: World) -> None:
     born.clock_error = HOUR
     born.url.clock = lambda: born.now + HOUR
     born.state.time = born.published.time = None
-    assert born.rotation().tick().wait.alarm is None
+    assert born.rotation().tick().wait.alarms == ()
 
 
 def test_rule_11_a_cdn_s_copy_is_dated_by_its_age() -> None:
     world = World(has_cdn=True)
     world.tick()
     world.now += timedelta(minutes=4)
-    assert world.rotation().tick().wait.alarm is None
+    assert world.rotation().tick().wait.alarms == ()
 
 
 # A key that KMS would not sign with
@@ -247,7 +250,7 @@ def test_where_every_standby_key_fails_keys_are_not_made_for_ever(born: World) -
         disabled(key_of(born, born.standby().arn))
         run = born.tick(START + tick * TICK)
     assert len(born.kms.keys) == 16
-    assert run.wait.alarm == "KeysFail"
+    assert run.wait.alarms == ("KeysFail",)
     assert Promote not in [type(step) for _, step in born.steps[7:]]
 
 
@@ -298,25 +301,82 @@ def test_a_key_that_was_made_unseen_for_another_algorithm_is_ended_and_another_m
 # Rule 5: keys that nobody waits for
 
 
+def search(world: World) -> Run:
+    """Run a tick that searches KMS, whenever it was last searched."""
+    ring = world.keyring()
+    world.replace_keyring(replace(ring, revision=ring.revision + 1, searched_at=None))
+    return world.rotation().tick()
+
+
 @pytest.mark.parametrize(
-    ("age", "ended"),
-    [
-        (SURPLUS_AFTER + POLICY.run_bound - SECOND, False),
-        (SURPLUS_AFTER + POLICY.run_bound, True),
-        (365 * DAY, True),
-    ],
+    ("late", "ended"), [(-SECOND, False), (0 * SECOND, True), (365 * DAY, True)]
 )
-def test_rule_5_a_key_of_ours_that_nobody_knows_is_ended_when_it_cannot_be_under_way(
-    born: World, age: timedelta, *, ended: bool
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_rule_5_a_key_of_ours_that_nobody_knows_is_ended_when_nothing_it_signed_can_be_valid(
+    born: World, late: timedelta, *, ended: bool, is_enabled: bool
 ) -> None:
-    born.live(DAY)
     arn = born.kms.create("ES256", "of nobody")
-    ring = born.keyring()
-    born.replace_keyring(replace(ring, revision=ring.revision + 1, searched_at=None))
-    born.now += age
-    run = born.rotation().tick()
-    assert (EndSurplus(arn=arn) in run.steps) is ended
+    born.kms.keys[arn].enabled = is_enabled
+    assert search(born).keyring.surplus == (Surplus(arn=arn, found_at=born.now),)
+    born.now += RETIREMENT + late
+    run = search(born)
+    assert run.steps.count(EndSurplus(arn=arn)) == int(ended)
     assert (born.kms.keys[arn].deletion_at is not None) is ended
+    assert (run.keyring.surplus == ()) is ended
+    retired = run.keyring.in_state(State.REMOVED)
+    assert born.calls.count("kms:ScheduleKeyDeletion") == int(ended) + len(retired)
+
+
+def test_rule_5_all_that_nobody_knows_is_ended_in_one_run(born: World) -> None:
+    arns = {born.kms.create("ES256", "of nobody") for _ in range(3)}
+    search(born)
+    born.now += RETIREMENT
+    run = search(born)
+    assert {step.arn for step in run.steps if isinstance(step, EndSurplus)} == arns
+    assert len(run.steps) == 3
+
+
+def test_rule_5_what_turned_out_to_be_known_or_ended_is_surplus_no_more(born: World) -> None:
+    arn = born.kms.create("ES256", "of nobody")
+    assert len(search(born).keyring.surplus) == 1
+    born.kms.keys[arn].deletion_at = born.now + DAY
+    assert search(born).keyring.surplus == ()
+
+
+def test_a_published_key_that_nobody_knows_is_left_alone_for_a_person_to_look_at(
+    born: World,
+) -> None:
+    ring = born.keyring()
+    (standby,) = ring.in_state(State.STANDBY)
+    known = tuple(key for key in ring.keys if key.kid != standby.kid)
+    fails(born, "kms:CreateKey", AwsError("kms:CreateKey", "ThrottlingException"))
+    for late in (timedelta(), RETIREMENT, 3 * RETIREMENT):
+        born.now = START + late
+        forgetful = replace(born.keyring(), keys=known, searched_at=None, intent=None)
+        born.replace_keyring(replace(forgetful, revision=forgetful.revision + 1))
+        standing = born.published.documents[JWKS]
+        with pytest.raises(AwsError):
+            born.rotation().tick()
+        born.published.documents[JWKS] = standing  # somebody insists on publishing it
+        assert [each.arn for each in born.keyring().surplus] == [standby.arn]
+    assert born.kms.keys[standby.arn].deletion_at is None
+
+
+@pytest.mark.parametrize("undo", ["enabled", "cancelled"])
+def test_what_somebody_undid_to_a_removed_key_is_done_again(born: World, undo: str) -> None:
+    born.is_unsafe = True
+    key = born.active()
+    born.rotation().revoke(key.kid, "stolen")
+    ours = born.kms.keys[key.arn]
+    assert (ours.enabled, ours.deletion_at is None) == (False, False)
+    ours.deletion_at = None
+    ours.enabled = undo == "enabled"
+    born.now += HOUR
+    run = search(born)
+    expected = [Disable(kid=key.kid)] if undo == "enabled" else []
+    assert run.steps == (*expected, ScheduleDeletion(kid=key.kid))
+    assert (ours.enabled, ours.deletion_at is None) == (False, False)
+    assert search(born).steps == ()
 
 
 def test_rule_5_keys_are_searched_for_once_a_day(born: World) -> None:
@@ -341,9 +401,7 @@ def test_rule_5_a_search_that_fails_keeps_no_run_from_its_work(born: World) -> N
     assert born.tick(START + 2 * DAY + TICK).keyring.searched_at == born.now
 
 
-def test_rule_5_of_two_keys_for_one_intent_the_one_left_over_is_ended_soon(
-    world: World,
-) -> None:
+def test_rule_5_of_two_keys_for_one_intent_the_one_left_over_is_ended(world: World) -> None:
     world.kms.index_lag = timedelta(minutes=20)
     fails(world, "kms:CreateKey", AwsError("kms:CreateKey", "ReadTimeoutError"), "after")
     with pytest.raises(AwsError):
@@ -351,35 +409,20 @@ def test_rule_5_of_two_keys_for_one_intent_the_one_left_over_is_ended_soon(
     world.meddler = None
     (late,) = world.kms.keys
     assert world.tick(START + timedelta(minutes=16)).steps[0] == Intend(again=True)
-    world.live(timedelta(minutes=31))
+    world.live(3 * DAY)
     assert world.kms.keys[late].deletion_at is not None
     assert not world.orphans()
 
 
-def test_rule_5_neither_a_published_nor_a_disabled_key_nor_an_open_intent_s_is_surplus(
-    born: World,
-) -> None:
-    for name in ("disabled", "intended"):
-        born.kms.create("ES256", name)
-    *_, off, intended = born.kms.keys
-    born.kms.keys[off].enabled = False
-    ring = born.keyring()
-    fails(born, "kms:GetPublicKey", AwsError("kms:GetPublicKey", "ThrottlingException"))
-    standby, *_ = ring.in_state(State.STANDBY)
-    alone = replace(
-        ring,
-        revision=ring.revision + 1,
-        searched_at=None,
-        keys=tuple(key for key in ring.keys if key.kid != standby.kid),
-    )
-    born.replace_keyring(alone)
-    born.now = START + HOUR
+def test_rule_5_the_key_of_an_open_intent_is_not_surplus(world: World) -> None:
+    fails(world, "kms:CreateKey", AwsError("kms:CreateKey", "ReadTimeoutError"), "after")
     with pytest.raises(AwsError):
-        born.rotation().tick()
-    assert EndSurplus(arn=standby.arn) not in [step for _, step in born.steps]
-    assert born.kms.keys[off].deletion_at is None
-    assert born.kms.keys[standby.arn].deletion_at is None
-    del intended
+        world.tick()
+    fails(world, "kms:GetPublicKey", AwsError("kms:GetPublicKey", "ThrottlingException"))
+    with pytest.raises(AwsError):
+        search(world)
+    assert world.keyring().intent is not None
+    assert world.keyring().surplus == ()
 
 
 # A step that fails keeps no other from its turn

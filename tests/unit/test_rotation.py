@@ -739,3 +739,34 @@ def test_rule_1_a_standby_key_that_the_bucket_lacks_waits_anew_whatever_a_copy_s
     assert world.standby().kid == standby.kid
     world.tick(at + PUBLICATION)
     assert world.active().kid == standby.kid
+
+
+@pytest.mark.parametrize("harm", ["disabled", "unpublished"])
+def test_not_even_unsafe_promotes_a_key_that_nobody_could_verify(born: World, harm: str) -> None:
+    active, standby = born.active().kid, born.standby()
+    if harm == "disabled":
+        born.meddled.add(standby.arn)
+        born.kms.keys[standby.arn].enabled = False
+    else:
+        fails(born, "published.write", AwsError("s3:PutObject", "SlowDown"))
+        standing = born.published.documents[JWKS]
+        less = json.loads(standing.body)
+        less["keys"] = less["keys"][:1]
+        body = json.dumps(less).encode()
+        born.published.documents[JWKS] = replace(standing, body=body, tag="less")
+    born.now += TICK
+    with suppress(AwsError):
+        born.rotation().rotate(unsafe=True)
+    assert born.active().kid == active
+    assert born.keyring().rollover_requested_at == born.now
+
+
+def test_disabled_keys_do_not_count_against_the_cap(born: World) -> None:
+    born.is_unsafe = True
+    fails(born, "kms:ScheduleKeyDeletion", AwsError("kms:ScheduleKeyDeletion", "AccessDenied"))
+    for _ in range(POLICY.most_live_keys + 2):
+        born.now += TICK
+        active = born.active().kid
+        born.rotation().revoke(active, "stolen")
+        assert born.active().kid != active
+    assert len(born.keyring().keys) == POLICY.most_live_keys + 4

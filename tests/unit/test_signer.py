@@ -304,6 +304,38 @@ def test_rule_9_the_previous_key_signs_while_the_keyring_allows_it(
         assert world.signed_by(at) == "second"
 
 
+@pytest.mark.parametrize("code", ["DisabledException", "NotFoundException"])
+def test_rule_9_where_kms_does_not_sign_with_the_active_key_the_previous_one_signs(
+    world: World, code: str
+) -> None:
+    world.store(1, first=State.RETIRED, second=State.ACTIVE)
+    world.kms.refusals[arn("second")] = code
+    assert world.signed_by(HOUR - SECOND) == "first"
+    with pytest.raises(SigningError, match=f"kms:Sign failed: {code}"):
+        world.signed_by(HOUR)
+
+
+def test_rule_9_a_kms_that_does_not_answer_is_no_reason_to_sign_with_the_previous_key(
+    world: World,
+) -> None:
+    world.store(1, first=State.RETIRED, second=State.ACTIVE)
+    world.kms.refusals[arn("second")] = "ThrottlingException"
+    with pytest.raises(SigningError, match="ThrottlingException"):
+        world.signed_by(timedelta())
+
+
+def test_the_keyring_of_another_identity_is_not_taken_and_not_remembered(world: World) -> None:
+    world.store(1, first=State.ACTIVE)
+    own = world.bucket.read("default/keyring.json")
+    assert own is not None
+    other = replace(keyring.parse(own.body), identity="other", revision=99)
+    world.put(keyring.serialise(other))
+    with pytest.raises(SigningError, match="that of other, and not ours"):
+        world.signed_by(timedelta())
+    world.put(own.body)
+    assert world.signed_by(SECOND) == "first"
+
+
 def test_rule_9_without_a_retired_key_nobody_signs_instead(world: World) -> None:
     world.store(1, first=State.STANDBY, second=State.ACTIVE)
     assert world.signer.previous(START) is None

@@ -516,6 +516,17 @@ def test_rule_9_in_the_cooldown_the_active_key_is_asked_when_the_previous_is_ref
     assert stale.fallbacks == [2]
 
 
+def test_rule_9_in_the_cooldown_a_previous_key_that_cannot_sign_is_no_reason_to_refuse(
+    stale: World,
+) -> None:
+    stale.get("a")
+
+    stale.previous = Refusing()
+    stale.server.keys[:] = [PUBLIC]
+    assert stale.get("b") == ACCESS_TOKEN
+    assert stale.kids()[-1] == KEY.kid
+
+
 def test_rule_9_when_both_are_refused_the_first_error_is_told(stale: World) -> None:
     stale.server.scripted.extend(
         Answer(status=401, body={"error": "invalid_client", "error_description": text})

@@ -438,6 +438,23 @@ def test_rule_6_what_another_wrote_meanwhile_is_kept(rolled_over: World) -> None
     assert told.revision == 2
 
 
+@pytest.mark.parametrize("first", ["refusal", "success"])
+def test_rule_2_of_two_processes_at_once_a_refusal_is_not_hidden_by_an_older_success(
+    world: World, asked: Asked, first: str
+) -> None:
+    refusing = Asked(world, refuses={world.standby().kid: "invalid_client"})
+    outer, inner = (refusing, asked) if first == "success" else (asked, refusing)
+
+    def meddle(moment: str, call: str) -> None:
+        if (moment, call) == ("before", "token.write"):
+            world.meddler = None
+            world.witness(inner).look([client("default")])
+
+    world.meddler = meddle
+    world.witness(outer).look([client("default")])
+    assert trials(world)["default"].refused_at == READY
+
+
 def test_rule_6_a_conflict_that_does_not_end_is_told(world: World) -> None:
     tags = iter(range(100))
 

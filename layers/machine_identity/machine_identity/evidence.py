@@ -57,6 +57,8 @@ class OwnedKey:
     created_at: datetime
     jwk: PublicJwk | None = field(default=None, repr=False)
     """Its public half, which KMS shows of an enabled key only."""
+    is_ending: bool = False
+    """Whether its deletion is scheduled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,18 @@ from typing import assert_never
 from machine_identity import lifecycle
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
+from machine_identity.steps import Wait
 
 _MINUTE = timedelta(minutes=1)
 
 
-def because(key: Key, keyring: Keyring, policy: Policy) -> str:
-    """Return what ``key`` waits for before its next state, as an inequality with its numbers."""
+def because(key: Key, keyring: Keyring, policy: Policy, proof: Wait | None = None) -> str:
+    """Return what ``key`` waits for before its next state, as an inequality with its numbers.
+
+    ``proof`` is what rule 2 asks for, of a promotion that is due (``lifecycle.proof_wanted``).
+    """
+    if proof is not None and key in (keyring.standby, keyring.active):
+        return proof.why
     match key.state:
         case State.STANDBY:
             return _before_promotion(key, keyring, policy)

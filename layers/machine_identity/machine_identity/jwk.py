@@ -7,7 +7,8 @@ are judged in ``jwks_cache``. No private member ever passes through here.
 import base64
 import hashlib
 import json
-from typing import Final, TypedDict, cast
+from collections.abc import Mapping
+from typing import Any, Final, TypedDict, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -82,6 +83,14 @@ def thumbprint(jwk: PublicJwk) -> str:
     required = {name: members[name] for name in _REQUIRED[jwk["kty"]]}
     canonical = json.dumps(required, sort_keys=True, separators=(",", ":"))
     return _octets(hashlib.sha256(canonical.encode()).digest())
+
+
+def true_name(members: Mapping[str, Any]) -> str:
+    """Return by what name a JWK should go: its thumbprint, or its own ``kid`` if it has none."""
+    try:
+        return thumbprint(cast("PublicJwk", members))
+    except (KeyError, TypeError):
+        return str(members.get("kid"))
 
 
 def _integer(number: int) -> str:

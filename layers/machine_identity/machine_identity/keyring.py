@@ -96,6 +96,15 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surplus:
+    """A key in KMS that carries our tags, and that no record of ours knows (rule 5)."""
+
+    arn: str
+    found_at: datetime
+    """When it was found; every search since has found it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
     """The issuer that the settings ask for, while assertions still name another one."""
 
@@ -152,6 +161,8 @@ class Keyring:
     """The standby key that an operator vouches for, where no proof is to be had (rule 2)."""
     searched_at: datetime | None = None
     """When KMS was last searched for keys of ours that nobody knows of (rule 5)."""
+    surplus: tuple[Surplus, ...] = ()
+    """What was found that nobody knows of."""
     seen_digest: str = ""
     """SHA-256, in hexadecimal, of the key set that the public URL served last."""
     seen_since: datetime | None = None
@@ -241,7 +252,7 @@ def _is_newer(body: bytes) -> bool:
         return False
 
 
-def _members(record: Keyring | Key | Intent | Incoming | Outgoing) -> dict[str, object]:
+def _members(record: Keyring | Key | Intent | Incoming | Outgoing | Surplus) -> dict[str, object]:
     return {each.name: _plain(getattr(record, each.name)) for each in fields(record)}
 
 
@@ -279,9 +290,14 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         longest_max_age_at=_moment(members["longest_max_age_at"]),
         confirmed_kid=members["confirmed_kid"],
         searched_at=_moment(members["searched_at"]),
+        surplus=tuple(_surplus(each) for each in members["surplus"]),
         seen_digest=str(members["seen_digest"]),
         seen_since=_moment(members["seen_since"]),
     )
+
+
+def _surplus(members: dict[str, Any]) -> Surplus:
+    return Surplus(arn=str(members["arn"]), found_at=_instant(members["found_at"]))
 
 
 def _incoming(members: dict[str, Any] | None) -> Incoming | None:

@@ -9,7 +9,7 @@ It does not act, does not know AWS, and does not read a clock: see ``rotation`` 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -32,10 +32,12 @@ from machine_identity.steps import (
     Wait,
     Withdraw,
 )
+from machine_identity.testimony import Testimony
 
 ADOPTION_INTERVAL: Final = timedelta(minutes=15)
 """After an unanswered CreateKey: how long its key may take to appear in the index (rule 5)."""
 _NEWER: Final = "newer code wrote the keyring, and this code only reads it (rule 6)"
+_PROOF: Final = "rule 2: proof before promotion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def next_step(
     ``failed`` are the steps that this run tried in vain: the rules after theirs have their turn.
     """
     if keyring.version > VERSION:
-        return Wait(until=now, why=_NEWER)
+        return Wait(until=now, why=_NEWER, alarms=("KeyringNewer",))
     if (apart := repairs.clock_wait(policy, evidence, now)) is not None:
         return apart
     at = Situation(keyring=keyring, policy=policy, evidence=evidence, now=now, failed=failed)
@@ -82,7 +84,8 @@ def next_step(
         elif each not in failed:
             return each
     in_vain = Wait(until=now, why="a step failed, and is tried again at the next tick")
-    return min(waits, key=lambda wait: wait.until, default=in_vain)
+    first = min(waits, key=lambda wait: wait.until, default=in_vain)
+    return replace(first, alarms=tuple(alarm for wait in waits for alarm in wait.alarms))
 
 
 def emergency_step(
@@ -100,13 +103,25 @@ def emergency_step(
     return repairs.clock_wait(policy, evidence, now) or Wait(until=now, why="the rest can wait")
 
 
-def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
-    """Return what comes next for ``key`` as far as the keyring alone can tell."""
+def proof_wanted(
+    keyring: Keyring, policy: Policy, testimony: Testimony | None, now: datetime
+) -> Wait | None:
+    """Return what rule 2 has a promotion wait for that is due by every other rule."""
+    ready, active = ready_at(keyring.standby, keyring, policy), keyring.active
+    if ready is None or active is None:
+        return None
+    if now < max(ready, _rollover_due(active, keyring, policy)):
+        return None
+    return canary.hold(keyring, testimony, policy, now)
+
+
+def outlook(key: Key, keyring: Keyring, policy: Policy, proof: Wait | None = None) -> Outlook:
+    """Return what comes next for ``key``, as far as the keyring and ``proof_wanted`` tell."""
     match key.state:
         case State.STANDBY:
-            return _rollover("active", key, keyring, policy)
+            return _proven(_rollover("active", key, keyring, policy), proof)
         case State.ACTIVE:
-            return _rollover("retired", keyring.standby, keyring, policy)
+            return _proven(_rollover("retired", keyring.standby, keyring, policy), proof)
         case State.RETIRED:
             at = _withdrawal_at(key, policy)
             held = "rule 3: retire after the last signature"
@@ -115,6 +130,13 @@ def outlook(key: Key, keyring: Keyring, policy: Policy) -> Outlook:
             return Outlook(next="deleted", not_before=key.deletion_at, held_by="deletion window")
         case _:
             assert_never(key.state)
+
+
+def _proven(ahead: Outlook, proof: Wait | None) -> Outlook:
+    if proof is None or ahead.not_before is None:
+        return ahead
+    at = max(ahead.not_before, proof.until)
+    return replace(ahead, not_before=at, held_by=_PROOF)
 
 
 def _rollover(to: str, standby: Key | None, keyring: Keyring, policy: Policy) -> Outlook:
@@ -187,10 +209,10 @@ def _intend(at: Situation) -> Decision | None:
     keyring = at.keyring
     if len(keyring.in_state(State.STANDBY)) + len(keyring.in_state(State.ACTIVE)) >= 2:  # noqa: PLR2004 - one active, one standby
         return None
-    live = [key for key in keyring.keys if key.deletion_at is None]
+    live = [key for key in keyring.keys if key.disabled_at is None and key.deletion_at is None]
     if len(live) >= at.policy.most_live_keys:
         why = f"{len(live)} keys are live, and no more are created"
-        return Wait(until=at.now, why=why, alarm="TooManyKeys")
+        return Wait(until=at.now, why=why, alarms=("TooManyKeys",))
     return Intend()
 
 
@@ -202,7 +224,8 @@ def _publish(at: Situation) -> Decision | None:
     if publication.stands(wanted, at.evidence.standing):
         return None
     kids = tuple(key.kid for key in at.keyring.published)
-    return Publish(kids=kids, revision=wanted.revision)
+    strangers = publication.foreign(at.evidence.standing, at.keyring)
+    return Publish(kids=kids, revision=wanted.revision, strangers=strangers)
 
 
 def _promote(at: Situation) -> Decision | None:
@@ -260,7 +283,7 @@ def _withdrawal_at(key: Key, policy: Policy) -> datetime:
 
 def _prolong(at: Situation) -> Decision | None:
     """Rule 9: while the previous key is needed, it goes on being allowed."""
-    return fallback.prolongation(at.keyring, at.evidence.testimony, at.policy, at.now)
+    return fallback.prolongation(at.keyring, at.evidence, at.policy, at.now)
 
 
 def _dispose(at: Situation) -> Decision | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from machine_identity import dates
+from machine_identity import dates, jwk
 from machine_identity.errors import TransportError
 from machine_identity.evidence import Observation, Seen, Unseen
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
@@ -84,11 +84,19 @@ class Probe:
 
 
 def _kids(jwks: dict[str, Any]) -> frozenset[str]:
+    """Return the names of all keys; one under a false name is a stranger, and hides its victim.
+
+    A name is a thumbprint (RFC 7638); a stranger is called by its own, or as it calls itself.
+    """
     keys = jwks.get("keys")
     if not isinstance(keys, list):
         raise _NothingSeenError(f"{JWKS_PATH} is not a JWK Set")
-    kids = [key.get("kid") for key in keys if isinstance(key, dict)]
-    return frozenset(kid for kid in kids if isinstance(kid, str))
+    named = [key for key in keys if isinstance(key, dict) and isinstance(key.get("kid"), str)]
+    pairs = [(key["kid"], jwk.true_name(key)) for key in named]
+    true = frozenset(claimed for claimed, name in pairs if claimed == name)
+    false = [(claimed, name) for claimed, name in pairs if claimed != name]
+    strangers = frozenset(claimed if name in true else name for claimed, name in false)
+    return (true | strangers) - {claimed for claimed, _ in false if claimed in true}
 
 
 def _max_age(cache_control: str) -> timedelta:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from machine_identity import jwk
 from machine_identity.evidence import Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
@@ -22,6 +23,7 @@ JWKS_PATH = "/.well-known/jwks.json"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 
 _PUBLIC: Final = PublicJwk.__annotations__.keys()
+_MATERIAL: Final = ("kty", "n", "e", "crv", "x", "y")
 _OTHER_ISSUERS: Final = "other_issuers"
 
 
@@ -96,11 +98,16 @@ def standing_revision(standing: Standing) -> int:
 
 def standing_keys(standing: Standing) -> dict[str, PublicJwk]:
     """Return the keys of the set that stands in the bucket, by name; none of a broken one."""
+    return {str(key["kid"]): cast("PublicJwk", key) for key in standing_entries(standing)}
+
+
+def standing_entries(standing: Standing) -> list[dict[str, Any]]:
+    """Return all that has a name in the set that stands in the bucket; none of a broken one."""
     try:
         keys = [{**key} for key in json.loads(standing.jwks or b"{}")["keys"]]
-        return {str(key["kid"]): cast("PublicJwk", key) for key in keys}
-    except (ValueError, TypeError, KeyError):
-        return {}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+    return [key for key in keys if "kid" in key]
 
 
 def standing_issuers(standing: Standing) -> tuple[str, ...]:
@@ -119,9 +126,25 @@ def absent(standing: Standing, kid: str) -> bool:
     return bool(keys) and kid not in keys
 
 
+def foreign(standing: Standing, keyring: Keyring) -> tuple[str, ...]:
+    """Return what in the set in the bucket is no key of the keyring, whatever it calls itself.
+
+    Each is named by its thumbprint, if that tells, or as it calls itself.
+    """
+    known = {key.kid: key.jwk for key in keyring.keys}
+    entries = standing_entries(standing)
+    strangers = (each for each in entries if not _is_same(each, known.get(each["kid"])))
+    named = ((str(each["kid"]), jwk.true_name(each)) for each in strangers)
+    return tuple(sorted(claimed if name in known else name for claimed, name in named))
+
+
 def object_key(identity: str, path: str) -> str:
     """Return where in the bucket the document for a path of the public URL stands."""
     return identity + path
+
+
+def _is_same(entry: dict[str, Any], known: PublicJwk | None) -> bool:
+    return known is not None and all(entry.get(name) == known.get(name) for name in _MATERIAL)
 
 
 def _leading_to(issuer: str) -> dict[str, object]:

@@ -1,15 +1,16 @@
 """A lost keyring written anew, from what KMS holds and what is published.
 
 A key is ours if KMS has it with our tags, or if the lost document, in our private bucket, still
-names it; it is in use if the published set or the public URL shows it. Of those, the oldest that
-KMS signs with becomes active, since every cache has had the longest time to learn of it; the next
-is the standby key, and the others are retired: published, and signing nothing. No wait has begun
-in the new record, so all of them start now, under the longest intervals that anybody remembers.
-Any of them may have signed, and none but the oldest is sure to be known: nobody falls back to one.
+names it. If the document can be read, KMS signs with its active key, and it names all that is
+published, then each key keeps its state. Else the oldest that is published and that KMS signs with
+becomes active, since every cache has had the longest time to learn of it; the next is the standby
+key, and the others are retired: published, and signing nothing. No wait has begun in the new
+record, so all of them start now, under the longest intervals that anybody remembers. Any of them
+may have signed, and none but the oldest is sure to be known: nobody falls back to one.
 
 What stands in the published set and is nobody's is not taken in, because whoever edited the set
-would choose whom the world trusts. What was revoked stays revoked. A key that is not published is
-none of it: it never signed, or must not sign any more.
+would choose whom the world trusts. What was revoked stays revoked. Where nothing of ours is seen
+to be published, all our keys are taken in, to be published, and none of them signs at once.
 
 Nothing is asked of anybody here, and whether the keyring is lost is not decided here.
 """
@@ -40,13 +41,9 @@ def rebuilt(
     ``lost`` is what the document still says, or an empty keyring, and ``known`` is the highest
     revision that is known of. The revision is such that the next one is beyond any that was lost.
     """
-    signing, others = _in_use(lost, evidence)
-    roles = [State.ACTIVE, State.STANDBY, *([State.RETIRED] * len(signing))]
-    keys = [
-        replace(key, state=state, since=now, first_seen_at=None)
-        for key, state in zip(signing, roles, strict=False)
-    ]
-    keys += [replace(key, state=State.RETIRED, since=now) for key in others]
+    enabled = _enabled(lost, evidence)
+    keys = _as_recorded(lost, enabled, evidence) or _by_age(lost, enabled, policy, evidence, now)
+    keys = [replace(_with_longest(key, policy), since=now, first_seen_at=None) for key in keys]
     ended = (key for key in lost.in_state(State.REMOVED) if key.kid not in {k.kid for k in keys})
     revision = max(known, lost.revision, lost.published_revision) + REVISIONS_LOST
     return replace(
@@ -55,12 +52,13 @@ def rebuilt(
         revision=revision,
         published_revision=revision,
         genesis=False,
-        keys=tuple(_with_longest(key, policy) for key in keys) + tuple(ended),
+        keys=(*keys, *ended),
         intent=None,
         rollover_requested_at=None,
         rollover_due_at=None,
         confirmed_kid=None,
         searched_at=None,
+        surplus=(),
     )
 
 
@@ -84,24 +82,60 @@ def step(keyring: Keyring, why: str) -> Rebuild:
     return Rebuild(active=None if active is None else active.kid, kids=kids, why=why)
 
 
-def _in_use(lost: Keyring, evidence: Evidence) -> tuple[list[Key], list[Key]]:
-    """Return the keys in use that KMS signs with, the oldest first, and the others that are ours.
-
-    A removed key whose withdrawal nobody carried out is in no use, and neither is a revoked one.
-    """
+def _enabled(lost: Keyring, evidence: Evidence) -> dict[str, Key]:
+    """Return the keys of ours that KMS signs with, the oldest first; what was ended is not one."""
     standing = publication.standing_keys(evidence.standing)
-    search = evidence.search
-    public = frozenset[str]() if search is None else search.public
     remembered = {key.kid: key for key in lost.keys}
-    ended = {key.kid for key in lost.keys if key.state is State.REMOVED}
-    owned = () if search is None else search.keys
-    signing = {
+    ended = {key.kid for key in lost.in_state(State.REMOVED)}
+    owned = () if evidence.search is None else evidence.search.keys
+    return {
         jwk["kid"]: _known(each, jwk, standing, remembered)
         for each in sorted(owned, key=lambda each: each.created_at)
-        if (jwk := each.jwk) is not None and jwk["kid"] in public - ended
+        if (jwk := each.jwk) is not None and jwk["kid"] not in ended
     }
-    others = [key for kid, key in remembered.items() if kid in public - ended - signing.keys()]
-    return list(signing.values()), others
+
+
+def _as_recorded(
+    lost: Keyring, enabled: dict[str, Key], evidence: Evidence
+) -> tuple[Key, ...] | None:
+    """Return the keys in the states that the document gives them, if nothing speaks against it.
+
+    It was rolled back across nothing that the public saw, or it was never lost, and somebody
+    edited the published set.
+    """
+    if lost.active is None or lost.active.kid not in enabled:
+        return None
+    if not _public(evidence) <= {key.kid for key in lost.keys}:
+        return None
+    return lost.published
+
+
+def _by_age(
+    lost: Keyring, enabled: dict[str, Key], policy: Policy, evidence: Evidence, now: datetime
+) -> list[Key]:
+    """Return all keys that may be in use: the oldest active, the next standby, others retired.
+
+    Where no published key of ours is to be seen, or where one that may be older fails, nobody can
+    say that every cache knows the oldest: then none is active before rule 1 has held for it.
+    """
+    public = _public(evidence) - {key.kid for key in lost.in_state(State.REMOVED)}
+    seen = [key for kid, key in enabled.items() if kid in public]
+    signing = seen or list(enabled.values())
+    is_known = bool(seen) and (
+        public <= enabled.keys() or now >= seen[0].created_at + policy.publication_interval()
+    )
+    roles = [State.STANDBY, *([State.RETIRED] * len(signing))]
+    if is_known:
+        roles = [State.ACTIVE, *roles]
+    keys = [replace(key, state=role) for key, role in zip(signing, roles, strict=False)]
+    for key in (key for key in lost.published if key not in signing):
+        is_in_use = key.kid in public or key.kid in enabled
+        keys.append(replace(key, state=State.RETIRED if is_in_use else State.REMOVED))
+    return keys
+
+
+def _public(evidence: Evidence) -> frozenset[str]:
+    return frozenset() if evidence.search is None else evidence.search.public
 
 
 def _known(

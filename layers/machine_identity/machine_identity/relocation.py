@@ -97,7 +97,7 @@ def hold(keyring: Keyring, evidence: Evidence, now: datetime) -> Wait | None:
         return Wait(until=ready or now, why=why)
     if incoming.confirmed_at is None:
         why = f"an operator is to confirm that every provider trusts {incoming.url}"
-        return Wait(until=now, why=why, alarm="IssuerUnconfirmed")
+        return Wait(until=now, why=why, alarms=("IssuerUnconfirmed",))
     return None
 
 

@@ -12,15 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from machine_identity import publication
-from machine_identity.evidence import Evidence, OwnedKey
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity.evidence import Evidence, OwnedKey, Search
+from machine_identity.keyring import VERSION, Key, Keyring, State, Surplus
 from machine_identity.policy import Policy
 from machine_identity.steps import Action, Disable, Discard, EndSurplus, Wait
 
 SEARCH_INTERVAL: Final = timedelta(days=1)
 """How often KMS is asked for all keys of ours; a repeated intent has it asked at once."""
-SURPLUS_AFTER: Final = timedelta(minutes=30)
-"""How old a key is before it can be one too many: a run beside this one may be taking it in."""
 _ZERO: Final = timedelta()
 
 
@@ -31,7 +29,7 @@ def clock_wait(policy: Policy, evidence: Evidence, now: datetime) -> Wait | None
         return None
     side = "ahead of" if error > _ZERO else "behind"
     why = f"this run's clock is {abs(error)} {side} those that answered it (rule 11)"
-    return Wait(until=now, why=why, alarm="ClockApart")
+    return Wait(until=now, why=why, alarms=("ClockApart",))
 
 
 def is_search_due(keyring: Keyring, now: datetime) -> bool:
@@ -40,14 +38,16 @@ def is_search_due(keyring: Keyring, now: datetime) -> bool:
 
 
 def noted(keyring: Keyring, evidence: Evidence, now: datetime) -> Keyring:
-    """Return the keyring with what KMS said: that it was searched, that the active key fails.
+    """Return the keyring with what KMS said: what the search found, that the active key fails.
 
     A key that KMS does not sign with asks for a rollover as an operator would: the signer then
     proves the standby key by itself, because nothing is to be had with the active one, and rule 1
     still holds.
     """
-    if evidence.search is not None:
-        keyring = replace(keyring, searched_at=evidence.search.at)
+    if keyring.version > VERSION:
+        return keyring
+    if evidence.search is not None and evidence.search.at != keyring.searched_at:
+        keyring = _searched(keyring, evidence.search)
     active = keyring.active
     if active is None or active.kid not in evidence.unusable or keyring.rollover_requested_at:
         return keyring
@@ -83,7 +83,7 @@ def discard(
             continue
         if len(keyring.keys) >= 2 * policy.most_live_keys:
             why = f"{why}, and too many keys failed before it"
-            return Wait(until=now, why=why, alarm="KeysFail")
+            return Wait(until=now, why=why, alarms=("KeysFail",))
         return Discard(kid=key.kid, why=why)
     return None
 
@@ -95,19 +95,37 @@ def end_surplus(
     now: datetime,
     failed: AbstractSet[Action],
 ) -> EndSurplus | None:
-    """Rule 5: a key of ours that was never published, and that no intent waits for, is ended.
+    """Rule 5: a key of ours that no record knows is ended when nothing it signed can be valid.
 
-    Only one whose public half shows: of any other nobody can say that it was never published.
+    Most often it was made unseen and never published. It may also have been in use before somebody
+    restored an old keyring: so it waits like a retired key, and one that is public is left alone.
     """
     search = evidence.search
     if search is None:
         return None
+    since = {each.arn: each.found_at for each in keyring.surplus}
     for owned in search.keys:
         step = EndSurplus(arn=owned.arn)
-        is_old = now >= owned.created_at + SURPLUS_AFTER + policy.run_bound
-        if is_old and step not in failed and _is_unknown(owned, keyring, search.public):
+        is_public = owned.jwk is not None and owned.jwk["kid"] in search.public
+        found_at = None if is_public or step in failed else since.get(owned.arn)
+        if found_at is not None and now >= found_at + policy.retire_interval:
             return step
     return None
+
+
+def _searched(keyring: Keyring, search: Search) -> Keyring:
+    """Write down what nobody knows of, and do again what somebody undid to a removed key."""
+    since = {each.arn: each.found_at for each in keyring.surplus}
+    unknown = (each.arn for each in search.keys if _is_unknown(each, keyring))
+    surplus = (Surplus(arn=arn, found_at=since.get(arn, search.at)) for arn in unknown)
+    keyring = replace(keyring, searched_at=search.at, surplus=tuple(surplus))
+    owned = {each.arn: each for each in search.keys if not each.is_ending}
+    for key in keyring.in_state(State.REMOVED):
+        if key.arn in owned:
+            disabled_at = key.disabled_at if owned[key.arn].jwk is None else None
+            key = replace(key, disabled_at=disabled_at, deletion_at=None)  # noqa: PLW2901 - the same key
+            keyring = keyring.with_key(key)
+    return keyring
 
 
 def _unfit(key: Key, policy: Policy, evidence: Evidence) -> str | None:
@@ -119,11 +137,10 @@ def _unfit(key: Key, policy: Policy, evidence: Evidence) -> str | None:
     return None
 
 
-def _is_unknown(owned: OwnedKey, keyring: Keyring, public: frozenset[str]) -> bool:
+def _is_unknown(owned: OwnedKey, keyring: Keyring) -> bool:
     intent = keyring.intent
     return (
-        owned.jwk is not None
-        and owned.jwk["kid"] not in public
-        and all((key.arn, key.kid) != (owned.arn, owned.jwk["kid"]) for key in keyring.keys)
+        not owned.is_ending
+        and owned.arn not in {key.arn for key in keyring.keys}
         and (intent is None or intent.id != owned.intent)
     )

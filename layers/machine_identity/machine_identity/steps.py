@@ -35,6 +35,8 @@ class Publish:
 
     kids: tuple[str, ...]
     revision: int
+    strangers: tuple[str, ...] = ()
+    """What stood in the set that is overwritten and was nobody's (rule 8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +162,24 @@ class Rebuild:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A step did not succeed; the next run tries it again."""
+
+    of: str
+    """The name of the step's class."""
+    about: str
+    """The kid, the intent or the ARN that it was about, if there is one."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """Do nothing before ``until``; a time that has passed means: look again at the next tick."""
 
     until: datetime
     why: str
-    alarm: str | None = None
-    """The metric that is to be raised, for a wait that somebody should look into."""
+    alarms: tuple[str, ...] = ()
+    """The metrics that are to be raised, where somebody should look into it."""
 
 
 type Action = (
@@ -193,4 +206,4 @@ type Action = (
 type Decision = Action | Wait
 type Done = Action | Rebuild
 """What a run can have done: to rebuild is decided by nothing but that the keyring is lost."""
-type Step = Done | Wait
+type Step = Done | Failed | Wait

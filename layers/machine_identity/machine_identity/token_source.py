@@ -142,19 +142,27 @@ class TokenSource:
             return self._asked(client, scope, self._signer, deadline)
         is_cooling_down = self._is_cooling_down(now)
         order = (previous, self._signer) if is_cooling_down else (self._signer, previous)
-        token, signer = self._asked_in_turn(client, scope, order, deadline)
+        # The active key is the rule and the previous one an exception, which may not last.
+        goes_on = TokenRequestError if is_cooling_down else InvalidClientError
+        token, signer = self._asked_in_turn(client, scope, order, deadline, goes_on)
         if signer is previous:
             self._fell_back_at = self._fell_back_at if is_cooling_down else now
             self._fallback.told()
         return token
 
     def _asked_in_turn(
-        self, client: Client, scope: str, order: tuple[Signer, Signer], deadline: datetime
+        self,
+        client: Client,
+        scope: str,
+        order: tuple[Signer, Signer],
+        deadline: datetime,
+        goes_on: type[TokenRequestError],
     ) -> tuple[AccessToken, Signer]:
+        """Ask with the first, and after an error of that kind with the second."""
         first, second = order
         try:
             return self._asked(client, scope, first, deadline), first
-        except InvalidClientError as refused:
+        except goes_on as refused:
             try:
                 return self._asked(client, scope, second, deadline), second
             except TokenRequestError:

@@ -51,9 +51,7 @@ type Recorded = (
 def intended(keyring: Keyring, step: Intend, *, intent: str, now: datetime) -> Keyring:
     """Write the intent down; a repeated one keeps its name, so that a late key is adopted."""
     name = keyring.intent.id if step.again and keyring.intent else intent
-    # Of two keys for one intent one will be left over: it is to be looked for soon.
-    searched_at = None if step.again else keyring.searched_at
-    return replace(keyring, intent=Intent(id=name, written_at=now), searched_at=searched_at)
+    return replace(keyring, intent=Intent(id=name, written_at=now))
 
 
 def created(
@@ -149,7 +147,8 @@ def _repaired(keyring: Keyring, step: Repair, now: datetime) -> Keyring:
         case Abandon():
             return replace(keyring, intent=None)
         case EndSurplus():
-            return keyring
+            left = tuple(each for each in keyring.surplus if each.arn != step.arn)
+            return replace(keyring, surplus=left)
         case _:
             assert_never(step)
 

@@ -142,7 +142,13 @@ class KmsKeys:
             raise
         algorithm = _NAMED.get(key.get("KeySpec", "RSA_2048"))
         public = None if algorithm is None else self._public_half(arn, algorithm)
-        return OwnedKey(arn=arn, intent=intent, created_at=key["CreationDate"], jwk=public)
+        return OwnedKey(
+            arn=arn,
+            intent=intent,
+            created_at=key["CreationDate"],
+            jwk=public,
+            is_ending=key.get("KeyState") == "PendingDeletion",
+        )
 
     def _public_half(self, arn: str, algorithm: str) -> PublicJwk | None:
         try:

@@ -100,7 +100,8 @@ class KeyringSigner:
         """Return the assertion, signed. Raises SigningError, or SettingsError from the draft.
 
         A key that KMS does not sign with any more was revoked a moment ago: the keyring is read
-        again, and the key that is active then signs.
+        again, and the key that is active then signs. If KMS does not sign with that one either,
+        somebody broke it, and the previous key signs as long as it may (rule 9).
         """
         try:
             return self._signed(self.keyring(now), draft, now=now, jti=jti)
@@ -110,7 +111,10 @@ class KeyringSigner:
         try:
             return self._signed(self.reread(now), draft, now=now, jti=jti)
         except AwsError as error:
-            raise SigningError(str(error)) from error
+            previous = self.previous(now) if error.code in _UNUSABLE else None
+            if previous is None:
+                raise SigningError(str(error)) from error
+        return previous.sign(draft, now=now, jti=jti)
 
     def _signed(self, keyring: Keyring, draft: Draft, *, now: datetime, jti: str) -> str:
         active = keyring.active
@@ -162,6 +166,8 @@ class KeyringSigner:
             keyring = keyrings.parse(document.body)
         except (AwsError, KeyringError) as error:
             raise SigningError(str(error)) from error
+        if self._document != f"{keyring.identity}/keyring.json":
+            raise SigningError(f"the keyring is that of {keyring.identity}, and not ours")
         if self._copy is not None and keyring.revision < self._copy.keyring.revision:
             raise SigningError("the keyring has a lower revision than one seen before")
         self._copy = _Copy(keyring=keyring, read_at=now)

@@ -30,7 +30,7 @@ from machine_identity.explanation import because
 from machine_identity.keyring import Key, Keyring, KeyringError
 from machine_identity.policy import Policy
 from machine_identity.rotation import RefusedError, Revocation, Rotation, Run, UnknownKeyError
-from machine_identity.steps import Step
+from machine_identity.steps import Step, Wait
 
 FURTHEST: Final = timedelta(days=3 * 365)
 """How far a plan looks ahead: with the shortest rotation interval, what one answer can hold."""
@@ -61,7 +61,7 @@ def answer(rotation: Rotation, event: object, under: Under) -> Answer:
     ``under`` tells the policy that other settings would lead to.
     """
     try:
-        return _answer(rotation, command(event), under)
+        return _answer(rotation, command(event, identity=rotation.identity), under)
     except tuple(each for each, _ in _CODES) as error:
         code = next(code for each, code in _CODES if isinstance(error, each))
         return {"error": code, "error_description": str(error)}
@@ -70,8 +70,9 @@ def answer(rotation: Rotation, event: object, under: Under) -> Answer:
 def record(step: Step) -> Answer:
     """Return a step as one flat JSON object: its class's name, and its fields."""
     members = {each.name: _plain(getattr(step, each.name)) for each in fields(step)}
-    if members.get("alarm", step) is None:
-        del members["alarm"]
+    for name in ("alarms", "strangers"):
+        if not members.get(name, True):
+            del members[name]
     return {"step": type(step).__name__, **members}
 
 
@@ -87,7 +88,7 @@ def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa
                 **_head(rotation, keyring),
                 "issuers": _issuers(keyring, rotation.policy),
                 "seen": _seen(keyring),
-                "keys": _keys(keyring, rotation.policy),
+                "keys": _keys(keyring, rotation.policy, rotation.proof_wanted(keyring)),
             }
         case Plan():
             other = None if asked.settings is None else under(asked.settings)
@@ -105,9 +106,14 @@ def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa
 def _confirmed(rotation: Rotation, asked: Confirm) -> Answer:
     if asked.issuer is not None:
         run = rotation.confirm_issuer(asked.issuer, unsafe=asked.unsafe)
-        return {**_done(rotation, run), "confirmed": asked.issuer}
-    kid = str(asked.kid)
-    return {**_done(rotation, rotation.confirm(kid)), "confirmed": kid}
+        incoming = run.keyring.incoming
+        word = incoming is not None and incoming.confirmed_at is not None
+        is_confirmed = word or run.keyring.issuer == asked.issuer
+        return {**_done(rotation, run), "confirmed": asked.issuer if is_confirmed else None}
+    run = rotation.confirm(str(asked.kid))
+    active = None if run.keyring.active is None else run.keyring.active.kid
+    is_confirmed = asked.kid in {run.keyring.confirmed_kid, active}
+    return {**_done(rotation, run), "confirmed": asked.kid if is_confirmed else None}
 
 
 def _done(rotation: Rotation, run: Run) -> Answer:
@@ -115,6 +121,7 @@ def _done(rotation: Rotation, run: Run) -> Answer:
         **_head(rotation, run.keyring),
         "steps": [record(step) for step in run.steps],
         "wait": {"until": _instant(run.wait.until), "why": run.wait.why},
+        **({"notes": list(run.notes)} if run.notes else {}),
     }
 
 
@@ -139,8 +146,10 @@ def _revoked(rotation: Rotation, done: Revocation) -> Answer:
 
 
 def _explained(rotation: Rotation, at: datetime | None) -> Answer:
+    proof = None
     if at is None:
         keyring = stands = rotation.keyring()
+        proof = rotation.proof_wanted(keyring)
     else:
         stands, ahead = rotation.plan(_ahead(rotation, at))
         keyring = ahead.keyring
@@ -149,8 +158,8 @@ def _explained(rotation: Rotation, at: datetime | None) -> Answer:
         **_head(rotation, stands),
         "at": _instant(rotation.clock() if at is None else at),
         "keys": [
-            {**row, "because": because(key, keyring, policy)}
-            for key, row in zip(keyring.keys, _keys(keyring, policy), strict=True)
+            {**row, "because": because(key, keyring, policy, proof)}
+            for key, row in zip(keyring.keys, _keys(keyring, policy, proof), strict=True)
         ],
     }
 
@@ -201,8 +210,8 @@ def _seen(keyring: Keyring) -> Answer | None:
     return {"sha256": keyring.seen_digest, "since": _instant(keyring.seen_since)}
 
 
-def _keys(keyring: Keyring, policy: Policy) -> list[Answer]:
-    return [_row(key, lifecycle.outlook(key, keyring, policy)) for key in keyring.keys]
+def _keys(keyring: Keyring, policy: Policy, proof: Wait | None = None) -> list[Answer]:
+    return [_row(key, lifecycle.outlook(key, keyring, policy, proof)) for key in keyring.keys]
 
 
 def _row(key: Key, ahead: lifecycle.Outlook) -> Answer:

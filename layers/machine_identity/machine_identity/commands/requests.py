@@ -1,9 +1,10 @@
 """What can be asked of rotation, and how an event asks it.
 
-An event is ``{"command": NAME}`` with the members of that command and no others: ``tick``,
-``status``, ``plan`` and ``explain`` (``at``, an instant in ISO 8601 with its offset, and ``plan``
-``settings``, parameters of the template by name), ``rotate`` (``unsafe``), ``revoke`` (``kid``,
-``reason``) and ``confirm`` (``kid``, or ``issuer`` and ``unsafe``).
+An event is ``{"command": NAME}``, maybe with the ``identity`` that it is for, and with the members
+of that command and no others: ``tick``, ``status``, ``plan`` and ``explain`` (``at``, an instant
+in ISO 8601 with its offset, and ``plan`` also ``settings``, parameters of the template by name),
+``rotate`` (``unsafe``), ``revoke`` (``kid``, ``reason``) and ``confirm`` (``kid``, or ``issuer``
+and ``unsafe``).
 
 Nothing is carried out here: see ``answers``.
 """
@@ -93,15 +94,18 @@ LONGEST_REASON: Final = 200
 """Of the sentence that goes into the log and the keyring, in characters."""
 
 
-def command(event: object) -> Command:
-    """Read what an event asks for. Raises InvalidRequestError."""
+def command(event: object, *, identity: str) -> Command:
+    """Read what an event asks of that identity. Raises InvalidRequestError."""
     name = event.get("command") if isinstance(event, dict) else None
     if not isinstance(event, dict) or not isinstance(name, str) or name not in _COMMANDS:
         known = ", ".join(_COMMANDS)
         raise InvalidRequestError(f"the event must be an object whose command is one of {known}")
     kind = _COMMANDS[name]
     takes = [each.name for each in fields(kind)]
-    given = {member: value for member, value in event.items() if member != "command"}
+    if event.get("identity", identity) != identity:
+        raise InvalidRequestError(f"the keys that are rotated here are those of {identity}")
+    head = {"command", "identity"}
+    given = {member: value for member, value in event.items() if member not in head}
     needs = {each.name for each in fields(kind) if each.default is MISSING}
     if not needs <= given.keys() <= set(takes):
         less = "" if needs else ", or less"

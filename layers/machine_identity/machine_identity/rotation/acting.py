@@ -10,7 +10,7 @@ from typing import Final
 
 from machine_identity import publication, transitions
 from machine_identity.aws import AwsError
-from machine_identity.evidence import Evidence
+from machine_identity.evidence import Evidence, Search
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
@@ -93,8 +93,11 @@ class Actor:
                 keys.disable(keyring.key(step.kid).arn)
             case ScheduleDeletion():
                 keys.schedule_deletion(keyring.key(step.kid).arn, window)
-            case Abandon() | EndSurplus():
+            case Abandon():
                 keys.schedule_deletion(step.arn, window)
+            case EndSurplus():
+                keys.schedule_deletion(step.arn, window)
+                return replace(evidence, search=_without(evidence.search, step.arn))
             case _:
                 pass
         return evidence
@@ -107,6 +110,12 @@ class Actor:
             observation=self._world.probe(keyring.issuer),
             incoming=None if incoming is None else self._world.probe(incoming.url),
         )
+
+
+def _without(search: Search | None, arn: str) -> Search | None:
+    if search is None:
+        return None
+    return replace(search, keys=tuple(key for key in search.keys if key.arn != arn))
 
 
 def _created_at(keyring: Keyring, step: Action) -> datetime | None:

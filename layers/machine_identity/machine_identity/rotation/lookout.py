@@ -64,13 +64,13 @@ class Lookout:
         self._store = DatedStore(world.published, world.clock)
         self.keyring = KeyringDocument(self._state, identity=identity, issuer=issuer)
         self.published = PublishedDocuments(self._store, identity=identity)
-        self._testimony = TestimonyDocument(self._state, identity=identity)
+        self.testimony = TestimonyDocument(self._state, identity=identity)
 
     def look(self) -> Found:
         """Look at the world, then read the keyring; without one, find out whether ever one was."""
         self._state.clock_errors.clear()
         self._store.clock_errors.clear()
-        standing, testimony = self.published.read(), self._testimony.read()
+        standing, testimony = self.published.read(), self.testimony.read()
         try:
             held = self.keyring.read_to_act(standing, testimony)
         except LostKeyringError as error:
@@ -128,14 +128,17 @@ class Lookout:
         return self._found(held, evidence)
 
     def _rebuilt(self, held: Held, evidence: Evidence, lost: LostKeyringError) -> Found:
-        """Return what the keyring must have been. Raises ``lost`` if nothing tells of it."""
+        """Return what the keyring must have been; raise ``lost`` if only strangers are published.
+
+        Where nothing is published either, and no key is ours, all begins anew.
+        """
         evidence = replace(evidence, search=self._searched(evidence))
         testimony = evidence.testimony or Testimony()
         known = max(publication.standing_revision(evidence.standing), testimony.keyring_revision)
         rebuilt = recovery.rebuilt(
             held.keyring, self._policy, evidence, self._world.clock(), known=known
         )
-        if not rebuilt.keys:
+        if not rebuilt.keys and evidence.search is not None and evidence.search.public:
             raise lost
         return Found(held=held, evidence=evidence, rebuilt=rebuilt, why=str(lost))
 

@@ -20,7 +20,7 @@ from machine_identity.rotation.acting import Actor
 from machine_identity.rotation.documents import Held
 from machine_identity.rotation.lookout import Found, Lookout
 from machine_identity.rotation.world import World
-from machine_identity.steps import Action, Decision, Done, Wait
+from machine_identity.steps import Action, Decision, Done, Failed, Wait
 
 _MOST_STEPS: Final = 25
 """More than a run ever needs; a world that never agrees must not hold a run for ever."""
@@ -36,6 +36,8 @@ class Run:
     steps: tuple[Done, ...]
     wait: Wait
     keyring: Keyring
+    notes: tuple[str, ...] = ()
+    """What failed on the way, and is tried again by the next run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,14 @@ class Course:
         """Return the run. Raises what failed first in it, when all that could be done is done."""
         if self.errors:
             raise self.errors[0]
+        return self.told()
+
+    def told(self) -> Run:
+        """Return the run, for somebody who asked for one thing: what else failed is a note."""
         if self.wait is None:
             raise AssertionError("the run has not ended")
-        return Run(steps=self.steps, wait=self.wait, keyring=self.held.keyring)
+        notes = tuple(str(error) for error in self.errors)
+        return Run(steps=self.steps, wait=self.wait, keyring=self.held.keyring, notes=notes)
 
 
 class Runner:
@@ -132,6 +139,8 @@ class Runner:
         except (AwsError, SettingsError) as error:
             failed = course.failed | {step}
             not_yet = self._actor.not_yet(keyring, step, error)
+            if not_yet is None:
+                self.world.report(_failure(step, error), keyring)
             errors = course.errors if not_yet else (*course.errors, error)
             return replace(course, failed=failed, errors=errors, not_yet=course.not_yet or not_yet)
         held = self._keyring.save(course.held, after)
@@ -145,8 +154,14 @@ class Runner:
 
     def _with_rebuilt(self, course: Course, found: Found, rebuilt: Keyring) -> Course:
         """Write the rebuilt keyring over the lost one; all its keys are news to the public."""
-        before = replace(rebuilt, keys=())
+        before = replace(rebuilt, issuer="", keys=())
         held = self._keyring.save(Held(keyring=before, tag=found.held.tag), rebuilt)
         step = recovery.step(held.keyring, found.why)
         self.world.report(step, held.keyring)
         return replace(course, held=held, steps=(step,))
+
+
+def _failure(step: Action, error: MachineIdentityError) -> Failed:
+    about = (getattr(step, name, "") for name in ("kid", "intent", "arn", "url"))
+    name = type(step).__name__
+    return Failed(of=name, about=next(filter(None, about), ""), why=str(error))

@@ -11,10 +11,11 @@ Not here: what to do (``lifecycle``), how it changes the keyring (``transitions`
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from machine_identity import canary, lifecycle, relocation
+from machine_identity import canary, lifecycle, publication, relocation
 from machine_identity.errors import MachineIdentityError
+from machine_identity.evidence import Evidence
 from machine_identity.forecast import Forecast, forecast
-from machine_identity.keyring import Keyring, State
+from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.rotation.aftermath import Revocation
 from machine_identity.rotation.emergency import revoke
@@ -46,23 +47,23 @@ class Rotation:
         Whoever asks twice gets one rollover: a request that is open stays as old as it is, and
         one that comes within a tick's interval of the last rollover was served by it. Without an
         active key there is nothing to ask for: the first one comes as soon as it may. ``unsafe``
-        without a standby key asks like any other.
+        without a standby key that is published, and that KMS signs with, asks like any other.
         """
         course = self._runner.begin()
         keyring, now = course.held.keyring, self.clock()
         standby, active = keyring.standby, keyring.active
         if self._runner.apart(course) is not None:
-            return self._runner.go_on(course).ended()
+            return self._runner.go_on(course).told()
         if now < (again := self._may_roll_over_again_at(keyring)):
             why = "the last rollover is younger than a tick: this request counts as the same one"
-            run = self._runner.go_on(course).ended()
+            run = self._runner.go_on(course).told()
             return replace(run, wait=Wait(until=again, why=why))
-        if unsafe and standby is not None:
+        if unsafe and standby is not None and _can_sign(standby, course.evidence):
             retires = None if active is None else active.kid
             course = self._runner.take(course, Promote(kid=standby.kid, retires=retires))
         elif active is not None and keyring.rollover_requested_at is None:
             course = self._runner.record(course, replace(keyring, rollover_requested_at=now))
-        return self._runner.go_on(course).ended()
+        return self._runner.go_on(course).told()
 
     def revoke(self, kid: str, reason: str) -> Revocation:
         """End a compromised key at once, whatever else fails (rule 10)."""
@@ -75,12 +76,12 @@ class Rotation:
         """
         course = self._runner.begin()
         if self._runner.apart(course) is not None:
-            return self._runner.go_on(course).ended()
+            return self._runner.go_on(course).told()
         keyring = course.held.keyring
         if keyring.confirmed_kid != kid:
             self._refuse_before_its_time(keyring, kid)
             course = self._runner.take(course, Confirm(kid=kid))
-        return self._runner.go_on(course).ended()
+        return self._runner.go_on(course).told()
 
     def confirm_issuer(self, url: str, *, unsafe: bool) -> Run:
         """Take the operator's word that every provider trusts the issuer that the settings name.
@@ -92,7 +93,7 @@ class Rotation:
         course = self._runner.go_on(self._runner.begin())
         keyring, incoming = course.held.keyring, course.held.keyring.incoming
         if self._runner.apart(course) is not None or keyring.issuer == url:
-            return course.ended()
+            return course.told()
         if incoming is None or incoming.url != url:
             raise RefusedError("the settings do not ask for that issuer (PublicUrl)")
         if not unsafe:
@@ -103,11 +104,16 @@ class Rotation:
             raise RefusedError(f"{url} does not show its own documents with the active key")
         if unsafe or incoming.confirmed_at is None:
             course = self._runner.take(course, step)
-        return self._runner.go_on(course).ended()
+        return self._runner.go_on(course).told()
 
     def keyring(self) -> Keyring:
         """Return the keyring as it stands; an empty one before the first tick."""
         return self._runner.lookout.keyring.read().keyring
+
+    def proof_wanted(self, keyring: Keyring) -> Wait | None:
+        """Return what rule 2 has a promotion of that keyring wait for, if it is due now."""
+        testimony = self._runner.lookout.testimony.read()
+        return lifecycle.proof_wanted(keyring, self.policy, testimony, self.clock())
 
     def plan(self, until: datetime, under: Policy | None = None) -> tuple[Keyring, Forecast]:
         """Return the keyring, and what will be done up to ``until`` in a world that works.
@@ -126,7 +132,8 @@ class Rotation:
     def _refuse_before_its_time(self, keyring: Keyring, kid: str) -> None:
         standby = keyring.standby
         if standby is None or standby.kid != kid:
-            raise RefusedError("only the standby key can be confirmed, and that is another one")
+            is_any = "there is none" if standby is None else "that is another one"
+            raise RefusedError(f"only the standby key can be confirmed, and {is_any}")
         due = canary.promotion_at(keyring)
         ready = lifecycle.ready_at(standby, keyring, self.policy)
         if due is None or ready is None:
@@ -135,3 +142,9 @@ class Rotation:
         if self.clock() < at:
             from_when = at.astimezone(UTC).isoformat()
             raise RefusedError(f"the proof of the standby key is waited for until {from_when}")
+
+
+def _can_sign(standby: Key, evidence: Evidence) -> bool:
+    """Whether anybody could verify what the key signs: it is published, and KMS signs with it."""
+    is_published = standby.kid in publication.standing_keys(evidence.standing)
+    return is_published and standby.kid not in evidence.unusable

@@ -81,6 +81,11 @@ CANARY: Final[Mapping[str, str]] = {"command": "canary"}
 """The event of the canary's schedule, which is no question for a token."""
 
 
+def is_canary(event: object, identity: str) -> bool:
+    """Return whether an event asks for the canary, whether it names the identity or not."""
+    return event in (CANARY, {**CANARY, "identity": identity})
+
+
 class Clients:
     """All clients of this function, by name."""
 

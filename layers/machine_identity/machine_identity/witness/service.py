@@ -75,16 +75,16 @@ class Witness:
         keyring, strangers = self._strangers(self._world.keys.keyring(began_at))
         trials = canary.trials(keyring, self._testimony.read(), by_name)
         tried = self._tried(keyring, trials, by_name, began_at)
-        after = {each.client: each for each in (*trials, *tried)}
+        names = tuple(by_name)
 
         def change(standing: Testimony) -> Testimony:
+            told = _merged(canary.trials(keyring, standing, names), trials, tried)
             seen = standing.strangers if strangers is None else strangers
             read = max(standing.keyring_revision, keyring.revision)
-            trials = tuple(after.values())
-            return replace(standing, keyring_revision=read, trials=trials, strangers=seen)
+            return replace(standing, keyring_revision=read, trials=told, strangers=seen)
 
         testimony = self._testimony.change(change)
-        at = [canary.next_trial_at(keyring, each, self._times) for each in after.values()]
+        at = [canary.next_trial_at(keyring, each, self._times) for each in testimony.trials]
         until = min((each for each in at if each is not None), default=began_at)
         return Sight(tried=tried, testimony=testimony, until=until)
 
@@ -151,6 +151,22 @@ class Witness:
 
     def _published(self, keyring: Keyring) -> PublishedSet:
         return PublishedSet(keyring.issuer, self._world.transport, self._world.clock)
+
+
+def _merged(
+    standing: Iterable[Trial], before: Iterable[Trial], tried: Iterable[Trial]
+) -> tuple[Trial, ...]:
+    """Return what stands now with what was tried here in its place.
+
+    A refusal that another process wrote meanwhile stays: an older success must not hide it.
+    """
+    known, new = {each.client: each for each in before}, {each.client: each for each in tried}
+    return tuple(
+        each
+        if each.refused_at is not None and each != known.get(each.client)
+        else new.get(each.client, each)
+        for each in standing
+    )
 
 
 def _after(trial: Trial, of_active: str | None, of_standby: str | None, now: datetime) -> Trial:
