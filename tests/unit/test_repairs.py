@@ -279,6 +279,36 @@ def test_another_algorithm_replaces_the_standby_key_while_the_active_one_signs_o
     assert born.active().jwk["alg"] == "ES384"
 
 
+@pytest.mark.parametrize(
+    ("late", "state"), [(-SECOND, State.REMOVED), (0 * SECOND, State.RETIRED)]
+)
+def test_rule_3_a_standby_key_that_might_have_signed_is_retired_rather_than_thrown_away(
+    born: World, late: timedelta, state: State
+) -> None:
+    standby = born.standby()
+    born.policy = OTHER
+    born.tick(START + PUBLICATION + late)
+    assert born.keyring().key(standby.kid).state is state
+    if state is State.RETIRED:
+        born.tick(born.now + RETIREMENT - SECOND)
+        assert standby.kid in {key.kid for key in born.keyring().published}
+        born.tick(born.now + SECOND)
+        assert standby.kid not in {key.kid for key in born.keyring().published}
+
+
+def test_rule_1_what_comes_in_the_place_of_a_first_key_is_not_the_first(world: World) -> None:
+    world.url.failure = 503
+    world.rotation().tick()
+    world.url.failure = None
+    world.policy = OTHER
+    world.now += TICK
+    world.rotation().tick()
+    assert world.taken().count("Discard") == 2
+    assert world.keyring().active is None
+    assert world.tick(START + TICK + PUBLICATION - SECOND).keyring.active is None
+    assert world.tick(START + TICK + PUBLICATION).keyring.active is not None
+
+
 def test_a_key_that_was_made_unseen_for_another_algorithm_is_ended_and_another_made(
     world: World,
 ) -> None:

@@ -154,8 +154,17 @@ def _repaired(keyring: Keyring, step: Repair, now: datetime) -> Keyring:
 
 
 def _discarded(keyring: Keyring, kid: str, now: datetime) -> Keyring:
-    """Keep a key that may have signed, by a keyring that was lost, as long as any other."""
-    may_have_signed = keyring.key(kid).retire_interval > timedelta()
+    """Take a standby key away; one that may have signed is kept like any other that did.
+
+    It may have by a keyring that was lost, or by one that was rolled back unseen. Whichever key
+    comes in its place is not the first that was ever public.
+    """
+    key = keyring.key(kid)
+    is_ready = (
+        key.first_seen_at is not None and now >= key.first_seen_at + key.publication_interval
+    )
+    may_have_signed = is_ready or key.retire_interval > timedelta()
+    keyring = replace(keyring, genesis=False)
     return _moved(keyring, kid, State.RETIRED if may_have_signed else State.REMOVED, now)
 
 
