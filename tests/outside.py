@@ -7,11 +7,11 @@ with tags, states and an index that may lag, and a public URL with or without a 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from itertools import count
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -42,6 +42,7 @@ class KmsKey:
     intent: str
     created_at: datetime
     enabled: bool = True
+    disabled_at: datetime | None = None
     deletion_at: datetime | None = None
     is_ours: bool = True
     """Whether it carries our tags still; an operator may have taken them."""
@@ -70,6 +71,7 @@ class Store:
 
     def has_history(self, key: str) -> bool:
         self._called("before", f"{self._name}.has_history")
+        self._called("after", f"{self._name}.has_history")
         return key in self._ever
 
     def write(
@@ -94,56 +96,69 @@ class Store:
 
 
 class KeyService:
-    """Keys with tags and states, as KMS has them; stricter than moto."""
+    """Keys with tags and states, as KMS has them; stricter than moto.
+
+    KMS is eventually consistent: how long it takes until what it was told counts everywhere can be
+    set, one duration a kind; and each nth call may be one too many.
+    """
 
     def __init__(self, clock: Callable[[], datetime], called: Meddler) -> None:
-        self._clock = clock
+        self.clock = clock
         self._called = called
-        self._numbers = count()
+        self._made = 0
+        self._asked = 0
         self.keys: dict[str, KmsKey] = {}
+        self.make: Callable[[ec.EllipticCurve, int], ec.EllipticCurvePrivateKey] = _made
+        """Makes the private half of the nth key."""
         self.index_lag = NOTHING
         self.tags_count_after = NOTHING
+        self.known_after = NOTHING
+        """How long a new key is unknown to those who ask about it."""
+        self.disable_lag = NOTHING
+        """How long a disabled key still signs."""
+        self.throttles_each = 0
+        """Of how many calls one is refused; 0 refuses none."""
 
     def create(self, algorithm: str, intent: str) -> str:
-        self._called("before", "kms:CreateKey")
-        curve = _CURVES[algorithm]  # no others in this world, because these are fast made
-        arn = f"arn:aws:kms:eu-central-1:123456789012:key/{next(self._numbers)}"
-        private = ec.generate_private_key(curve)
-        self.keys[arn] = KmsKey(private=private, intent=intent, created_at=self._clock())
-        self._called("after", "kms:CreateKey")
+        with self._asked_for("kms:CreateKey"):
+            curve = _CURVES[algorithm]  # no others in this world, because these are fast made
+            arn = f"arn:aws:kms:eu-central-1:123456789012:key/{self._made}"
+            private = self.make(curve, self._made)
+            self.keys[arn] = KmsKey(private=private, intent=intent, created_at=self.clock())
+            self._made += 1
         return arn
 
     def public_key(self, arn: str, algorithm: str) -> PublicJwk:
-        self._called("before", "kms:GetPublicKey")
-        self._authorized(arn, "kms:GetPublicKey")
-        key = self.keys[arn]
-        if not self.exists(arn):
-            raise AwsError("kms:GetPublicKey", "NotFoundException")
-        if key.deletion_at is not None:
-            raise AwsError("kms:GetPublicKey", "KMSInvalidStateException")
-        if not key.enabled:
-            raise AwsError("kms:GetPublicKey", "DisabledException")
+        with self._asked_for("kms:GetPublicKey"):
+            self._authorized(arn, "kms:GetPublicKey")
+            key = self.keys[arn]
+            if not self.is_known(arn):
+                raise AwsError("kms:GetPublicKey", "NotFoundException")
+            if key.deletion_at is not None:
+                raise AwsError("kms:GetPublicKey", "KMSInvalidStateException")
+            if not key.enabled:
+                raise AwsError("kms:GetPublicKey", "DisabledException")
         return jwk.from_public_key(key.private.public_key(), algorithm)
 
     def find(self, intent: str) -> str | None:
-        self._called("before", "tag:GetResources")
-        return next((arn for arn in self._shown() if self.keys[arn].intent == intent), None)
+        with self._asked_for("tag:GetResources"):
+            return next((arn for arn in self._shown() if self.keys[arn].intent == intent), None)
 
     def any(self) -> bool:
-        self._called("before", "tag:GetResources")
-        return bool(self._shown())
+        with self._asked_for("tag:GetResources"):
+            return bool(self._shown())
 
     def is_usable(self, arn: str, algorithm: str) -> bool:
-        self._called("before", "kms:DescribeKey")
-        self._authorized(arn, "kms:DescribeKey")
-        key = self.keys[arn]
-        if not self.exists(arn):
-            raise AwsError("kms:DescribeKey", "NotFoundException")
+        with self._asked_for("kms:DescribeKey"):
+            self._authorized(arn, "kms:DescribeKey")
+            key = self.keys[arn]
+            if not self.is_known(arn):
+                raise AwsError("kms:DescribeKey", "NotFoundException")
         return key.enabled and key.deletion_at is None and self._fits(arn, algorithm)
 
     def search(self) -> tuple[OwnedKey, ...]:
-        self._called("before", "tag:GetResources")
-        return tuple(self._owned(arn) for arn in self._shown())
+        with self._asked_for("tag:GetResources"):
+            return tuple(self._owned(arn) for arn in self._shown())
 
     def _owned(self, arn: str) -> OwnedKey:
         key = self.keys[arn]
@@ -163,25 +178,38 @@ class KeyService:
         return True
 
     def disable(self, arn: str) -> None:
-        self._called("before", "kms:DisableKey")
-        self._authorized(arn, "kms:DisableKey")
-        self.keys[arn].enabled = False
-        self._called("after", "kms:DisableKey")
+        with self._asked_for("kms:DisableKey"):
+            self._authorized(arn, "kms:DisableKey")
+            key = self.keys[arn]
+            key.disabled_at = self.clock() if key.enabled else key.disabled_at
+            key.enabled = False
 
     def schedule_deletion(self, arn: str, window: timedelta) -> None:
-        self._called("before", "kms:ScheduleKeyDeletion")
-        self._authorized(arn, "kms:ScheduleKeyDeletion")
-        key = self.keys[arn]
-        key.deletion_at = key.deletion_at or self._clock() + window
-        self._called("after", "kms:ScheduleKeyDeletion")
+        with self._asked_for("kms:ScheduleKeyDeletion"):
+            self._authorized(arn, "kms:ScheduleKeyDeletion")
+            key = self.keys[arn]
+            key.deletion_at = key.deletion_at or self.clock() + window
 
     def exists(self, arn: str) -> bool:
         """Whether the key is not deleted yet."""
         deletion_at = self.keys[arn].deletion_at
-        return deletion_at is None or self._clock() < deletion_at
+        return deletion_at is None or self.clock() < deletion_at
+
+    def is_known(self, arn: str) -> bool:
+        """Whether whoever asks about the key is told of it."""
+        return self.exists(arn) and self.clock() >= self.keys[arn].created_at + self.known_after
+
+    @contextmanager
+    def _asked_for(self, call: str) -> Iterator[None]:
+        self._called("before", call)
+        self._asked += 1
+        if self.throttles_each and self._asked % self.throttles_each == 0:
+            raise AwsError(call, "ThrottlingException")
+        yield
+        self._called("after", call)
 
     def _shown(self) -> list[str]:
-        now = self._clock()
+        now = self.clock()
         shown = [
             arn
             for arn, key in self.keys.items()
@@ -191,7 +219,7 @@ class KeyService:
 
     def _authorized(self, arn: str, operation: str) -> None:
         key = self.keys[arn]
-        if self._clock() < key.created_at + self.tags_count_after or not key.is_ours:
+        if self.clock() < key.created_at + self.tags_count_after or not key.is_ours:
             raise AwsError(operation, "AccessDeniedException")
 
 
@@ -205,14 +233,21 @@ class SigningService:
     def sign(self, **request: Any) -> dict[str, Any]:
         self._called("before", "kms:Sign")
         arn, kms = request["KeyId"], Kms()
-        if arn in self._keys.keys and self._keys.exists(arn):
+        if arn in self._keys.keys and self._keys.is_known(arn):
             key = self._keys.keys[arn]
             kms.keys = {arn: key.private}
             if key.deletion_at is not None:
                 kms.refusals = {arn: "KMSInvalidStateException"}
-            elif not key.enabled:
+            elif not key.enabled and not self._signs_still(key):
                 kms.refusals = {arn: "DisabledException"}
-        return kms.sign(**request)
+        answer = kms.sign(**request)
+        self._called("after", "kms:Sign")
+        return answer
+
+    def _signs_still(self, key: KmsKey) -> bool:
+        """Whether it was disabled so short a time ago that it does not count yet."""
+        at = key.disabled_at
+        return at is not None and self._keys.clock() < at + self._keys.disable_lag
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,3 +313,8 @@ class PublicUrl:
             self._copies[path] = now, standing
             return standing
         return copy
+
+
+def _made(curve: ec.EllipticCurve, number: int) -> ec.EllipticCurvePrivateKey:
+    del number
+    return ec.generate_private_key(curve)

@@ -7,10 +7,11 @@ policy.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import jwt
@@ -31,6 +32,7 @@ from machine_identity.rotation import Rotation, Run
 from machine_identity.rotation import World as Outside
 from machine_identity.steps import Step, Wait
 from machine_identity.testimony import Testimony
+from machine_identity.transport import Response
 from machine_identity.witness import Sight, Signer, Witness
 from machine_identity.witness import World as SignersOutside
 from tests.outside import KeyService, Meddler, PublicUrl, SigningService, Store
@@ -99,7 +101,7 @@ class World:
         self.providers: list[Provider] = []
         """Where the token function has a client; each is asked in a trial."""
         self.url = PublicUrl(store=self.published, clock=self.clock, has_cdn=has_cdn)
-        self._names = count()
+        self._names = 0
         self._sets: list[tuple[datetime, frozenset[str]]] = []
         self._rings: list[tuple[datetime, Keyring]] = []
         self._retired_at: dict[str, datetime] = {}
@@ -107,6 +109,8 @@ class World:
         """The kids of all keys that were ever active."""
         self.meddled: set[str] = set()
         """The ARNs of the keys that an operator disabled, ended or untagged in KMS by hand."""
+        self._hastened: str | None = None
+        """The kid of the last key that took the place of a revoked one."""
         self._is_born = False
         self.is_unsafe = False
         """Whether an operator said so, and rule 1 is not to be asserted any more."""
@@ -120,9 +124,9 @@ class World:
             keys=self.kms,
             state=self.state,
             published=self.published,
-            probe=lambda issuer: Probe(issuer, self.url, self._run_s_clock)(),
+            probe=lambda issuer: Probe(issuer, self.fetch, self._run_s_clock)(),
             clock=self._run_s_clock,
-            unique=lambda: f"intent-{next(self._names)}",
+            unique=self._name,
             report=lambda step, _: self.steps.append((self.now, step)),
         )
         return Rotation(
@@ -146,6 +150,17 @@ class World:
             self.check()
         self.now = until
 
+    def witness(self, prove: Callable[[Client, Signer], None] | None = None) -> Witness:
+        """Return the witness of a token function just started."""
+        outside = SignersOutside(
+            keys=self.signer(),
+            store=self.token_state,
+            prove=prove or self._proven_to_provider,
+            transport=self.fetch,
+            clock=_TokenClock(self),
+        )
+        return Witness(identity="default", world=outside, times=self.policy.canary)
+
     def signer(self) -> KeyringSigner:
         """Return the signer of a token function just started."""
         kms = SigningService(self.kms, self._called)
@@ -153,16 +168,25 @@ class World:
             bucket=cast("Bucket", self.token_state), kms=cast("KMSClient", kms), identity="default"
         )
 
-    def witness(self, prove: Callable[[Client, Signer], None] | None = None) -> Witness:
-        """Return the witness of a token function just started."""
-        outside = SignersOutside(
-            keys=self.signer(),
-            store=self.token_state,
-            prove=prove or self._proven_to_provider,
-            transport=self.url,
-            clock=_TokenClock(self),
-        )
-        return Witness(identity="default", world=outside, times=self.policy.canary)
+    def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout: timedelta,
+    ) -> Response:
+        """Fetch from the public URL, as a transport does."""
+        with self.call(f"{method} {url.rpartition('/')[2]}"):
+            return self.url(method, url, headers=headers, body=body, timeout=timeout)
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        """Count as a call to the outside what is done meanwhile."""
+        self._called("before", name)
+        yield
+        self._called("after", name)
 
     def prove(self) -> Sight:
         """Run the canary, with a client at each provider."""
@@ -193,13 +217,17 @@ class World:
         except (AwsError, ConflictError, SigningError):
             return None
 
+    def _name(self) -> str:
+        self._names += 1
+        return f"intent-{self._names - 1}"
+
     def _run_s_clock(self) -> datetime:
         return self.now + self.clock_error
 
     def keyring(self) -> Keyring:
         document = self.state.documents.get("default/keyring.json")
         assert document is not None
-        return keyrings.parse(document.body)
+        return _parsed(document.body)
 
     def replace_keyring(self, keyring: Keyring) -> None:
         """Write a keyring by hand, as an operator might."""
@@ -239,6 +267,17 @@ class World:
         private = self.kms.keys[active.arn].private
         return jwt.encode(claims, private, algorithm="ES256", headers={"kid": active.kid})
 
+    def is_emergency(self) -> bool:
+        """Whether a key signs that had to before its wait was over, for want of any other.
+
+        Rule 10: a cache may not know it yet, and the answer to the operator says until when.
+        """
+        active = self._rings[-1][1].active if self._rings else None
+        if active is None or active.kid != self._hastened:
+            return False
+        ready_at = (active.first_seen_at or self.now) + self.times.publication
+        return active.since < ready_at and self.now < ready_at
+
     def check(self) -> None:
         """Assert what must be true at every instant."""
         if not self._rings or not self._sets:
@@ -250,7 +289,7 @@ class World:
         is_bereft = not active and (bool(revoked) or self.is_unsafe)
         assert is_bereft or len(active) == int(born), "exactly one key signs"
         assert all(key.kid not in revoked for key in keyring.published), "rule 10"
-        for key in active if not self.is_unsafe else ():
+        for key in active if not (self.is_unsafe or self.is_emergency()) else ():
             known = self._known_since(self.now - self.times.publication)
             assert all(key.kid in kids for kids in known), "rule 1: some cache lacks the key"
         for key in keyring.in_state(State.RETIRED):
@@ -263,10 +302,18 @@ class World:
             assert self.kms.keys[key.arn].enabled, "a key in use is disabled"
             assert self.kms.keys[key.arn].deletion_at is None, "a key in use will be deleted"
 
+    def past(self) -> Iterator[tuple[datetime, frozenset[str]]]:
+        """Yield what of the past is still judged by, each with its instant and its keys."""
+        signing = [
+            (at, frozenset(k.kid for k in ring.in_state(State.ACTIVE))) for at, ring in self._rings
+        ]
+        yield from _since(self._sets, self.now - self.times.publication)
+        yield from _since(signing, self.now - self.policy.signer_bound)
+        yield from ((at, frozenset({kid})) for kid, at in self._retired_at.items())
+
     def _known_since(self, at: datetime) -> list[frozenset[str]]:
         """Return every set that some cache may hold which is filled at ``at`` or later."""
-        before = [kids for then, kids in self._sets if then <= at]
-        return [*before[-1:], *(kids for then, kids in self._sets if then > at)]
+        return [kids for _, kids in _since(self._sets, at)]
 
     def _called(self, moment: Literal["before", "after"], call: str) -> None:
         if moment == "before":
@@ -285,16 +332,33 @@ class World:
                 self._sets.append((self.now, kids))
         standing = self.state.documents.get("default/keyring.json")
         if standing is not None:
-            self._record_keyring(keyrings.parse(standing.body))
+            self._record_keyring(_parsed(standing.body))
 
     def _record_keyring(self, ring: Keyring) -> None:
         if self._rings and self._rings[-1][1] == ring:
             return
         assert not self._rings or ring.revision > self._rings[-1][1].revision, "rule 6"
+        if self._rings and _is_hastened(self._rings[-1][1], ring):
+            self._hastened = None if ring.active is None else ring.active.kid
         self._rings.append((self.now, ring))
         self._signed |= {key.kid for key in ring.in_state(State.ACTIVE)}
         for key in ring.in_state(State.RETIRED):
             self._retired_at.setdefault(key.kid, self.now)
+
+
+def _is_hastened(before: Keyring, after: Keyring) -> bool:
+    """Whether a revocation took the key that signed, or left none before."""
+    revoked = {key.kid for key in after.keys if key.revoked_at is not None}
+    was = before.active
+    return bool(revoked) if was is None else was.kid in revoked
+
+
+def _since(
+    past: list[tuple[datetime, frozenset[str]]], at: datetime
+) -> list[tuple[datetime, frozenset[str]]]:
+    """Return what stood at ``at`` and what came after it."""
+    before = [each for each in past if each[0] <= at]
+    return [*before[-1:], *(each for each in past if each[0] > at)]
 
 
 class _TokenClock:
@@ -308,6 +372,11 @@ class _TokenClock:
 
     def unique(self) -> str:
         return "jti"
+
+
+@lru_cache
+def _parsed(body: bytes) -> Keyring:
+    return keyrings.parse(body)
 
 
 def client(name: str) -> Client:
@@ -331,7 +400,7 @@ class Provider:
         self._world = world
         world.providers.append(self)
         self._fetched_at = START + first_fetch - world.policy.key_set_cache
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, jwt.PyJWK] = {}
         self._is_begun = False
 
     def accepts(self, token: str) -> bool:
@@ -339,8 +408,9 @@ class Provider:
         world = self._world
         if not self._keys or world.now >= self._fetched_at + world.policy.key_set_cache:
             document = world.url.document(publication.JWKS_PATH)
-            assert document is not None
-            self._keys = {key["kid"]: key for key in json.loads(document.body)["keys"]}
+            assert document is not None, "nothing is published"
+            keys = json.loads(document.body)["keys"]
+            self._keys = {key["kid"]: jwt.PyJWK(key) for key in keys}
             if self._is_begun:
                 self._fetched_at = world.now
             self._is_begun = True
@@ -348,5 +418,5 @@ class Provider:
         if key is None:
             return False
         options: Any = dict.fromkeys(("verify_exp", "verify_iat", "verify_aud"), False)
-        jwt.decode(token, jwt.PyJWK(key), algorithms=["ES256"], options=options)
+        jwt.decode(token, key, algorithms=["ES256"], options=options)
         return True
