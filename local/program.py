@@ -1,4 +1,7 @@
-"""The commands of ``python -m local``: ``demo`` tells the story, ``serve`` keeps the stack up."""
+"""The commands of ``python -m local``.
+
+``demo`` tells the story, ``serve`` keeps the stack up, ``life`` draws how its keys live.
+"""
 
 import io
 import json
@@ -13,6 +16,9 @@ import click
 
 from local.aws import NOBODY
 from local.demo import Demo, UnexpectedError
+from local.life.lane import HOUR
+from local.life.picture import draw
+from local.life.run import live
 from local.narrator import Narrator
 from local.rotation_demo import RotationError
 from local.stack import NOT_OURS, Stack
@@ -75,6 +81,24 @@ def serve(*, pairs: tuple[str, ...], as_json: bool, key: Path | None) -> None:
         click.echo(json.dumps(stack.addresses) if as_json else usage(stack))
         sys.stdout.flush()
         threading.Event().wait()
+
+
+@main.command()
+@_parameter
+@click.option(
+    "--days",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How long to live.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record, and draw nothing.")
+def life(*, pairs: tuple[str, ...], days: int, as_json: bool) -> None:
+    """Let days pass, and print a picture (SVG) of what became of the keys."""
+    hours = range(days * 24)
+    with _stack(pairs) as stack, click.progressbar(hours, label="Living", file=sys.stderr) as bar:
+        record = live(stack, len(hours) * HOUR, tell=lambda passed: bar.update(passed // HOUR))
+    click.echo(record.to_json() + "\n" if as_json else draw(record), nl=False)
 
 
 def _stack(pairs: tuple[str, ...], key: Path | None = None) -> Stack:
