@@ -1,5 +1,5 @@
 # `make` lists what there is. Every target sets up what it needs; a second run starts at once.
-.PHONY: help demo serve test test-sam rehearsal lint build lock
+.PHONY: help demo serve life test test-long test-sam rehearsal lint build lock
 .DEFAULT_GOAL := help
 SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -12,8 +12,14 @@ demo: ## the whole story on an embedded stack, with a live rotation: no AWS acco
 serve: ## the embedded stack, kept up for curl (Ctrl-C ends it)
 	@bin/setup local && .venv/bin/python -m local serve
 
+life: ## a hundred days in the life of keys, drawn anew into docs/ from a run of that stack (3 minutes)
+	@bin/setup local && .venv/bin/python -m local life > docs/life-of-keys.svg.new && mv docs/life-of-keys.svg.new docs/life-of-keys.svg
+
 test: ## unit tests and an end-to-end test over the embedded stack, with coverage
 	@bin/setup dev && .venv/bin/pytest -m "not sam" -n auto --cov --cov-report=term
+
+test-long: ## the walk, the faults and the interleavings at their deepest, with their counts (10 minutes)
+	@bin/setup dev && DEEP=1 .venv/bin/pytest -n auto tests/properties tests/faults tests/model
 
 test-sam: ## sam build, and each function in Docker with each of its events
 	@bin/setup dev && $(SAM) .venv/bin/pytest -m sam tests/sam

@@ -66,6 +66,24 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
     assert {"demo", "test", "serve"} <= named
 
 
+def test_the_runbook_tells_what_to_do_about_every_metric_and_about_no_other() -> None:
+    core = ROOT / "layers" / "machine_identity" / "machine_identity"
+    token = (ROOT / "functions" / "token" / "app.py").read_text()
+    decisions = "\n".join(each.read_text() for each in core.rglob("*.py"))
+    counted = {
+        *re.findall(r'count\("(\w+)"', token),
+        *re.findall(r'alarms=\("(\w+)",', decisions),
+        *re.findall(r'"([A-Z]\w+)":', (core / "commands" / "metrics.py").read_text()),
+    }
+    table = (ROOT / "docs" / "runbook.md").read_text().split("| metric |")[1].split("\n\n")[0]
+    named = {
+        name
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert named == counted
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.name)
 def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     path = r"`((?:docs|local|bench|tests|events|functions)/[\w./-]+)`"
