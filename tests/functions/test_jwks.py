@@ -16,7 +16,7 @@ from machine_identity import clock, publication
 from machine_identity.aws.clients import client
 from machine_identity.aws.s3 import Bucket
 from machine_identity.errors import SettingsError
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity.keyring import Incoming, Key, Keyring, State
 from machine_identity.origin import ORIGIN_STALENESS
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, Documents, object_key
 from tests.handlers import ROOT, Context, cold_start, event
@@ -32,7 +32,7 @@ EVERY_ANSWER = {
 }
 
 
-def documents(revision: int) -> Documents:
+def documents(revision: int, incoming: Incoming | None = None) -> Documents:
     key = Key(
         jwk={"kty": "RSA", "kid": "first", "alg": "RS256", "use": "sig", "n": "AQAB", "e": "AQAB"},
         arn="arn:aws:kms:eu-central-1:123456789012:key/first",
@@ -45,6 +45,7 @@ def documents(revision: int) -> Documents:
         issuer="https://identity.example",
         keys=(key,),
         published_revision=revision,
+        incoming=incoming,
     )
     return publication.documents(ring, timedelta(minutes=5))
 
@@ -201,6 +202,39 @@ def test_nothing_is_derived_from_the_host_or_from_any_other_header(world: World)
     )
     question["requestContext"]["domainName"] = "evil.example"
     assert ask(function, question) == plain
+
+
+def test_while_there_are_two_issuers_the_domain_that_was_asked_chooses_and_no_header_does(
+    world: World,
+) -> None:
+    made = documents(1, Incoming(url="https://new.example", since=START))
+    for path, body in ((JWKS_PATH, made.jwks), (CONFIGURATION_PATH, made.configuration)):
+        world.bucket.write(
+            object_key("default", path), body, expected=None, cache_control=made.cache_control
+        )
+    function = start()
+
+    def told(domain: object, **headers: str) -> dict[str, Any]:
+        question = request("configuration", **headers)
+        question["requestContext"]["domainName"] = domain
+        answer = ask(function, question)
+        assert answer["statusCode"] == 200
+        document: dict[str, Any] = json.loads(answer["body"])
+        assert document["jwks_uri"] == document["issuer"] + JWKS_PATH
+        assert "other_issuers" not in document
+        return {"issuer": document["issuer"], "etag": answer["headers"]["etag"]}
+
+    new, old = told("new.example"), told("identity.example")
+    assert (new["issuer"], old["issuer"]) == ("https://new.example", "https://identity.example")
+    assert new["etag"] != old["etag"]
+    assert told("identity.example", host="new.example", x_forwarded_host="new.example") == old
+    assert told(None) == told("evil.example") == old
+    key_sets = []
+    for domain in ("new.example", "identity.example"):
+        question = request("key_set")
+        question["requestContext"]["domainName"] = domain
+        key_sets.append(ask(function, question)["body"])
+    assert key_sets == [made.jwks.decode()] * 2
 
 
 def test_before_the_first_key_the_answer_is_503_and_the_first_key_is_served_at_once(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from machine_identity.canary import PUBLISHED_SET
 from machine_identity.evidence import Observation, Seen, Unseen
-from machine_identity.keyring import Intent, Key, Keyring, State
+from machine_identity.keyring import Incoming, Intent, Key, Keyring, Outgoing, State, Surplus
 from machine_identity.policy import Policy
 from machine_identity.testimony import Fallback, Testimony, Trial
 from tests.keyrings import POLICY, SECOND, START, key, ring
@@ -17,6 +17,7 @@ MONTH = 30 * 86_400
 
 instants = st.integers(0, MONTH).map(lambda seconds: START + timedelta(seconds=seconds))
 exact = st.timedeltas(timedelta(), timedelta(days=30))
+urls = st.sampled_from(["https://new.example", "https://old.example"])
 minutes = st.integers(1, 120).map(lambda count: timedelta(minutes=count))
 
 
@@ -71,6 +72,16 @@ def keyrings(draw: st.DrawFn) -> Keyring:
     states[first] = State.ACTIVE if is_whole else draw(st.sampled_from(State))
     if is_whole:
         states["spare"] = State.STANDBY
+    incoming = st.builds(
+        Incoming,
+        url=urls,
+        since=instants,
+        first_seen_at=st.none() | instants,
+        publication_interval=minutes,
+        confirmed_at=st.none() | instants,
+    )
+    outgoing = st.builds(Outgoing, url=urls, since=instants, retire_interval=minutes)
+    surplus = st.builds(Surplus, arn=st.sampled_from(NAMES), found_at=instants)
     intents = st.builds(Intent, id=st.sampled_from(["i1", "i2"]), written_at=instants)
     return ring(
         *(draw(keys(name, state)) for name, state in states.items()),
@@ -82,6 +93,11 @@ def keyrings(draw: st.DrawFn) -> Keyring:
         max_age=draw(exact),
         longest_max_age=draw(minutes | exact),
         longest_max_age_at=draw(st.none() | instants),
+        incoming=draw(st.none() | incoming),
+        outgoing=tuple(draw(st.lists(outgoing, max_size=2))),
+        surplus=tuple(draw(st.lists(surplus, max_size=2))),
+        seen_digest=draw(st.sampled_from(["", "digest"])),
+        seen_since=draw(st.none() | instants),
     )
 
 

@@ -273,9 +273,9 @@ def _plain(value: object) -> object:
 def _keyring(members: dict[str, Any]) -> Keyring:
     intent = members["intent"]
     return Keyring(
-        identity=members["identity"],
+        identity=_text(members["identity"]),
         version=int(members["version"]),
-        issuer=members["issuer"],
+        issuer=_text(members["issuer"]),
         incoming=_incoming(members["incoming"]),
         outgoing=tuple(_outgoing(each) for each in members["outgoing"]),
         revision=int(members["revision"]),
@@ -291,20 +291,20 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         confirmed_kid=members["confirmed_kid"],
         searched_at=_moment(members["searched_at"]),
         surplus=tuple(_surplus(each) for each in members["surplus"]),
-        seen_digest=str(members["seen_digest"]),
+        seen_digest=_text(members["seen_digest"]),
         seen_since=_moment(members["seen_since"]),
     )
 
 
 def _surplus(members: dict[str, Any]) -> Surplus:
-    return Surplus(arn=str(members["arn"]), found_at=_instant(members["found_at"]))
+    return Surplus(arn=_text(members["arn"]), found_at=_instant(members["found_at"]))
 
 
 def _incoming(members: dict[str, Any] | None) -> Incoming | None:
     if members is None:
         return None
     return Incoming(
-        url=str(members["url"]),
+        url=_text(members["url"]),
         since=_instant(members["since"]),
         first_seen_at=_moment(members["first_seen_at"]),
         publication_interval=timedelta(seconds=members["publication_interval"]),
@@ -314,7 +314,7 @@ def _incoming(members: dict[str, Any] | None) -> Incoming | None:
 
 def _outgoing(members: dict[str, Any]) -> Outgoing:
     return Outgoing(
-        url=str(members["url"]),
+        url=_text(members["url"]),
         since=_instant(members["since"]),
         retire_interval=timedelta(seconds=members["retire_interval"]),
     )
@@ -343,6 +343,12 @@ def _jwk(members: dict[str, Any]) -> PublicJwk:
     """Read a JWK with the two members at least that everything here goes by."""
     known = {"kid": members["kid"], "alg": members["alg"], **members}
     return cast("PublicJwk", {str(name): str(value) for name, value in known.items()})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _instant(text: str) -> datetime:
