@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import timedelta
 
 import pytest
 
@@ -12,36 +11,7 @@ from machine_identity.policy import Policy
 from machine_identity.rotation.lookout import Found, Lookout
 from tests.world import POLICY
 
-NOTHING = timedelta()
-
 type Break = Callable[[pytest.MonkeyPatch], None]
-
-
-class NaivePolicy(Policy):
-    """Signs with whatever it has just seen published."""
-
-    def publication_interval(self, longest_max_age: timedelta = NOTHING) -> timedelta:
-        del longest_max_age
-        return NOTHING
-
-
-class NoOriginPolicy(Policy):
-    """Forgets that the origin may serve an old copy."""
-
-    def publication_interval(self, longest_max_age: timedelta = NOTHING) -> timedelta:
-        return super().publication_interval(longest_max_age) - self.origin_staleness
-
-
-class NoRetirementPolicy(Policy):
-    """Forgets that what a key signed is accepted for a while after it retired."""
-
-    @property
-    def verified_interval(self) -> timedelta:
-        return NOTHING
-
-    @property
-    def retire_interval(self) -> timedelta:
-        return NOTHING
 
 
 def policy[P: Policy](kind: type[P]) -> P:

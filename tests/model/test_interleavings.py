@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import broken_contracts
 from tests.deep import IS_DEEP, deep
 from tests.model import broken
 from tests.model.answering import Outside
@@ -120,14 +121,14 @@ def found(
 def test_rule_1_who_signs_with_what_was_just_published_is_found_out(
     record_property: Record,
 ) -> None:
-    outside = Outside(policy=broken.policy(broken.NaivePolicy))
+    outside = Outside(policy=broken.policy(broken_contracts.NaivePolicy))
     found(outside, rotate, unpublished, "the provider refuses what key 2", record_property)
 
 
 def test_rule_1_who_forgets_that_an_origin_may_serve_an_old_copy_is_found_out(
     record_property: Record,
 ) -> None:
-    outside = Outside(policy=broken.policy(broken.NoOriginPolicy))
+    outside = Outside(policy=broken.policy(broken_contracts.NoOriginPolicy))
     found(outside, rotate, unpublished, "the provider refuses what key 2", record_property)
 
 
@@ -139,7 +140,7 @@ def test_rule_1_who_looks_where_no_stranger_can_is_found_out(record_property: Re
 def test_rule_3_who_withdraws_a_key_as_soon_as_it_signs_no_more_is_found_out(
     record_property: Record,
 ) -> None:
-    outside = Outside(policy=broken.policy(broken.NoRetirementPolicy))
+    outside = Outside(policy=broken.policy(broken_contracts.NoRetirementPolicy))
     found(outside, tick, withdrawal, "a fetch now refuses what key 0", record_property)
 
 

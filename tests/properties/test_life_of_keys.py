@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from machine_identity.policy import Policy
+from tests import broken_contracts as contracts
 from tests.deep import IS_DEEP
-from tests.properties import acts, contracts, harms
+from tests.properties import acts, harms
 from tests.properties.acts import HOUR, MINUTE, SETTINGS
 from tests.properties.plots import Event, lived, lives, shortened
 from tests.properties.processes import crew
