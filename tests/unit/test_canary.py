@@ -62,7 +62,7 @@ def why(wait: Wait | None) -> str:
 
 def test_the_published_set_and_every_client_are_tried_begun_or_not() -> None:
     begun = trial("billing", first_success_at=READY, last_success_at=READY)
-    found = canary.trials(waiting(), told(begun), ["default", "billing"])
+    found = canary.trials(waiting(), told(begun), {"default": "", "billing": ""})
     assert found == (trial(), trial("default"), begun)
     assert canary.trials(waiting(), told()) == (trial(),)
 
@@ -94,7 +94,7 @@ def test_what_was_tried_before_the_wait_was_over_is_forgotten(member: str) -> No
     ids=["nothing", "no standby", "no active", "unseen"],
 )
 def test_without_two_keys_of_which_one_waits_nothing_is_tried(keyring: Keyring) -> None:
-    assert canary.trials(keyring, told(), ["default"]) == ()
+    assert canary.trials(keyring, told(), {"default": ""}) == ()
     assert canary.next_trial_at(keyring, trial()) is None
     assert canary.ready_at(keyring) is None
 

@@ -112,16 +112,37 @@ def test_rule_2_a_trial_is_a_pair_the_active_key_first_then_the_standby(
         ("billing", active),
         ("billing", standby),
     ]
-    names = (PUBLISHED_SET, "default", "billing")
+    names = {PUBLISHED_SET: ""}
+    names |= {name: client(name).registration for name in ("default", "billing")}
     expected = tuple(
-        Trial(client=name, kid=standby, first_success_at=READY, last_success_at=READY)
-        for name in names
+        Trial(
+            client=name,
+            kid=standby,
+            registration=registration,
+            first_success_at=READY,
+            last_success_at=READY,
+        )
+        for name, registration in names.items()
     )
     assert sight.tried == world.testimony().trials == expected
     assert sight.until == READY + 10 * MINUTE
     assert sight.answer()["trials"] == [
         {"client": name, "kid": standby, "outcome": "accepted"} for name in names
     ]
+
+
+def test_rule_2_what_another_server_accepted_under_the_same_name_proves_nothing(
+    world: World, asked: Asked
+) -> None:
+    world.witness(asked).look([client("default")])
+    moved = replace(client("default"), authorization_server="https://other.example")
+    world.now += 10 * MINUTE
+    asked.by.clear()
+    world.witness(asked).look([moved])
+    assert [name for name, _ in asked.by] == ["default", "default"]
+    trial = trials(world)["default"]
+    assert (trial.registration, trial.first_success_at) == (moved.registration, world.now)
+    assert moved.registration != client("default").registration
 
 
 def test_rule_2_the_published_set_is_tried_without_any_client(world: World) -> None:
@@ -146,7 +167,12 @@ def test_rule_2_a_refusal_is_written_with_its_code_and_whether_both_were(
     asked.refuses = {standby: "invalid_client"}
     sight = world.witness(asked).look([client("default")])
     expected = Trial(
-        client="default", kid=standby, refused_at=READY, refusals=1, code="invalid_client"
+        client="default",
+        kid=standby,
+        registration=client("default").registration,
+        refused_at=READY,
+        refusals=1,
+        code="invalid_client",
     )
     assert trials(world)["default"] == expected
     assert sight.refused == 1

@@ -11,7 +11,7 @@ Everything follows from the keyring, the testimony and ``now``: the signer, whic
 policy, and rotation, which acts, does not know the clients. It sends and signs nothing itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
@@ -63,11 +63,12 @@ def is_overdue(keyring: Keyring, deadline: timedelta, now: datetime) -> bool:
 
 
 def trials(
-    keyring: Keyring, testimony: Testimony, clients: Iterable[str] = ()
+    keyring: Keyring, testimony: Testimony, clients: Mapping[str, str] | None = None
 ) -> tuple[Trial, ...]:
     """Return one trial for the published set and for each client, begun or not.
 
-    What was tried with another key, or before the standby key's wait was over, is forgotten.
+    ``clients`` has the registration of each by its name. What was tried with another key, at
+    another server, or before the standby key's wait was over, is forgotten.
     """
     standby, ready = keyring.standby, ready_at(keyring)
     if standby is None or ready is None:
@@ -77,8 +78,15 @@ def trials(
         for each in testimony.trials
         if each.kid == standby.kid and not _is_premature(each, ready)
     }
-    names = (PUBLISHED_SET, *clients)
-    return tuple(known.get(name) or Trial(client=name, kid=standby.kid) for name in names)
+    fresh = (
+        Trial(client=name, kid=standby.kid, registration=registration)
+        for name, registration in {PUBLISHED_SET: "", **(clients or {})}.items()
+    )
+    begun = ((known.get(each.client), each) for each in fresh)
+    return tuple(
+        old if old is not None and old.registration == new.registration else new
+        for old, new in begun
+    )
 
 
 def next_trial_at(keyring: Keyring, trial: Trial, times: CanaryTimes = TIMES) -> datetime | None:
@@ -100,7 +108,13 @@ def next_trial_at(keyring: Keyring, trial: Trial, times: CanaryTimes = TIMES) ->
 def accepted(trial: Trial, now: datetime) -> Trial:
     """Return the trial after the standby key was taken, whatever became of the active one."""
     first = trial.first_success_at or now
-    return Trial(client=trial.client, kid=trial.kid, first_success_at=first, last_success_at=now)
+    return Trial(
+        client=trial.client,
+        kid=trial.kid,
+        registration=trial.registration,
+        first_success_at=first,
+        last_success_at=now,
+    )
 
 
 def refused(trial: Trial, now: datetime, *, code: str, active_refused: bool) -> Trial:
@@ -108,6 +122,7 @@ def refused(trial: Trial, now: datetime, *, code: str, active_refused: bool) -> 
     return Trial(
         client=trial.client,
         kid=trial.kid,
+        registration=trial.registration,
         refused_at=now,
         refusals=trial.refusals + 1,
         code=code,

@@ -9,6 +9,7 @@ standard), *documented* (the vendor), *said* (others). What nobody could tell is
 side: ``CAREFUL_KEY_SET_CACHE`` and ``CAREFUL_LEEWAY`` cost waiting time, never an assertion.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -101,6 +102,12 @@ class Client:
     """What is asked for when the caller asks for nothing in particular."""
     subject: str = ""
     """What was registered as ``sub`` where that is not the client ID."""
+
+    @property
+    def registration(self) -> str:
+        """A digest of who this is and where: a client of the same name may become another."""
+        server = self.provider.name, self.authorization_server, self.client_id, self.subject
+        return hashlib.sha256("\n".join(server).encode()).hexdigest()[:16]
 
     def draft(self, token_endpoint: str) -> Draft:
         """Return the assertion to sign for a request to ``token_endpoint``."""

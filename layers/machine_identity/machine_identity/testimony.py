@@ -39,6 +39,8 @@ class Trial:
 
     client: str
     kid: str
+    registration: str = ""
+    """Which server and client that name stood for, as a digest: another one proves nothing."""
     first_success_at: datetime | None = None
     """The first since the last refusal."""
     last_success_at: datetime | None = None
@@ -126,6 +128,7 @@ def _trial(members: dict[str, Any]) -> Trial:
     return Trial(
         client=_text(members["client"]),
         kid=_text(members["kid"]),
+        registration=_text(members["registration"]),
         first_success_at=_moment(members["first_success_at"]),
         last_success_at=_moment(members["last_success_at"]),
         refused_at=_moment(members["refused_at"]),

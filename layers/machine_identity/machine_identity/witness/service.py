@@ -73,12 +73,12 @@ class Witness:
         by_name = {each.name: each for each in clients}
         began_at = self._world.clock.now()
         keyring, strangers = self._strangers(self._world.keys.keyring(began_at))
-        trials = canary.trials(keyring, self._testimony.read(), by_name)
+        registered = {each.name: each.registration for each in by_name.values()}
+        trials = canary.trials(keyring, self._testimony.read(), registered)
         tried = self._tried(keyring, trials, by_name, began_at)
-        names = tuple(by_name)
 
         def change(standing: Testimony) -> Testimony:
-            told = _merged(canary.trials(keyring, standing, names), trials, tried)
+            told = _merged(canary.trials(keyring, standing, registered), trials, tried)
             seen = standing.strangers if strangers is None else strangers
             read = max(standing.keyring_revision, keyring.revision)
             return replace(standing, keyring_revision=read, trials=told, strangers=seen)
