@@ -81,7 +81,9 @@ def keyrings(draw: st.DrawFn) -> Keyring:
         confirmed_at=st.none() | instants,
     )
     outgoing = st.builds(Outgoing, url=urls, since=instants, retire_interval=minutes)
-    surplus = st.builds(Surplus, arn=st.sampled_from(NAMES), found_at=instants)
+    surplus = st.builds(
+        Surplus, arn=st.sampled_from(NAMES), found_at=instants, retire_interval=minutes
+    )
     intents = st.builds(Intent, id=st.sampled_from(["i1", "i2"]), written_at=instants)
     return ring(
         *(draw(keys(name, state)) for name, state in states.items()),

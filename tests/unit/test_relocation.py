@@ -460,6 +460,21 @@ def test_a_keyring_lost_after_the_switch_keeps_the_old_documents_for_the_whole_i
     assert world.keyring().issuers == (OTHER,)
 
 
+def test_a_keyring_rolled_back_across_a_switch_goes_on_with_the_issuer_that_is_published(
+    world: World,
+) -> None:
+    old = world.state.documents["default/keyring.json"]
+    switched(world)
+    every_tick(world, world.now + RETIREMENT + TICK)
+    assert world.keyring().issuers == (OTHER,)
+    world.state.documents["default/keyring.json"] = old
+    run = world.tick(world.now + TICK)
+    assert isinstance(run.steps[0], Rebuild)
+    assert world.keyring().issuer == OTHER
+    assert document(world, OTHER)["issuer"] == OTHER
+    assert document(world, ISSUER)["issuer"] == ISSUER, "it is kept for a while, to be sure"
+
+
 class _DiedError(BaseException):
     """The process ended here."""
 

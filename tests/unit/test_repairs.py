@@ -347,7 +347,8 @@ def test_rule_5_a_key_of_ours_that_nobody_knows_is_ended_when_nothing_it_signed_
 ) -> None:
     arn = born.kms.create("ES256", "of nobody")
     born.kms.keys[arn].enabled = is_enabled
-    assert search(born).keyring.surplus == (Surplus(arn=arn, found_at=born.now),)
+    (found,) = search(born).keyring.surplus
+    assert found == Surplus(arn=arn, found_at=born.now, retire_interval=RETIREMENT)
     born.now += RETIREMENT + late
     run = search(born)
     assert run.steps.count(EndSurplus(arn=arn)) == int(ended)
@@ -355,6 +356,18 @@ def test_rule_5_a_key_of_ours_that_nobody_knows_is_ended_when_nothing_it_signed_
     assert (run.keyring.surplus == ()) is ended
     retired = run.keyring.in_state(State.REMOVED)
     assert born.calls.count("kms:ScheduleKeyDeletion") == int(ended) + len(retired)
+
+
+def test_rule_4_other_settings_do_not_hasten_the_end_of_what_nobody_knows(born: World) -> None:
+    arn = born.kms.create("ES256", "of nobody")
+    long = replace(POLICY, key_set_cache=timedelta(hours=2))
+    born.policy = long
+    search(born)
+    born.policy = POLICY
+    for late, ended in ((-SECOND, False), (0 * SECOND, True)):
+        born.now = START + RETIREMENT + HOUR + late
+        search(born)
+        assert (born.kms.keys[arn].deletion_at is not None) is ended
 
 
 def test_rule_5_all_that_nobody_knows_is_ended_in_one_run(born: World) -> None:

@@ -102,6 +102,8 @@ class Surplus:
     arn: str
     found_at: datetime
     """When it was found; every search since has found it again."""
+    retire_interval: timedelta = timedelta()
+    """The longest wait before its end that was in force since then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +299,11 @@ def _keyring(members: dict[str, Any]) -> Keyring:
 
 
 def _surplus(members: dict[str, Any]) -> Surplus:
-    return Surplus(arn=_text(members["arn"]), found_at=_instant(members["found_at"]))
+    return Surplus(
+        arn=_text(members["arn"]),
+        found_at=_instant(members["found_at"]),
+        retire_interval=timedelta(seconds=members["retire_interval"]),
+    )
 
 
 def _incoming(members: dict[str, Any] | None) -> Incoming | None:

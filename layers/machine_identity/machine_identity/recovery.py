@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from machine_identity import publication
-from machine_identity.evidence import Evidence, OwnedKey
+from machine_identity.evidence import Evidence, OwnedKey, Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring, Outgoing, State
 from machine_identity.policy import Policy
@@ -63,16 +63,21 @@ def rebuilt(
 
 
 def _issuers(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> dict[str, Any]:
-    """Return which URL assertions name, as the discovery document tells it if nothing else does.
+    """Return which URL assertions name, as the discovery document tells it.
 
     A switch that was under way begins anew; what assertions may have named stays published.
     """
-    issuer, *others = lost.issuers
-    if lost.revision == 0:
-        issuer, *others = publication.standing_issuers(evidence.standing) or (lost.issuer,)
+    issuer, *others = issuers(lost, evidence.standing)
     interval = policy.retire_interval
     outgoing = (Outgoing(url=each, since=now, retire_interval=interval) for each in others)
     return {"issuer": issuer, "incoming": None, "outgoing": tuple(outgoing)}
+
+
+def issuers(lost: Keyring, standing: Standing) -> tuple[str, ...]:
+    """Return under which URLs the keys were published, the one in use first."""
+    told = publication.standing_issuers(standing)
+    remembered = () if told and lost.revision == 0 else lost.issuers
+    return tuple(dict.fromkeys((*told, *remembered)))
 
 
 def step(keyring: Keyring, why: str) -> Rebuild:

@@ -20,12 +20,7 @@ from machine_identity.steps import AddIssuer, DropIssuer, SwitchIssuer, Wait
 
 
 def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
-    """Return the keyring with what the issuer to be showed, and the longest waits since."""
-    outgoing = tuple(
-        replace(each, retire_interval=max(each.retire_interval, policy.retire_interval))
-        for each in keyring.outgoing
-    )
-    keyring = replace(keyring, outgoing=outgoing)
+    """Return the keyring with what the issuer to be showed, and the longest wait since."""
     incoming, seen = keyring.incoming, evidence.incoming
     if incoming is None:
         return keyring

@@ -18,7 +18,7 @@ from machine_identity.policy import Policy
 from machine_identity.steps import Action, Disable, Discard, EndSurplus, Wait
 
 SEARCH_INTERVAL: Final = timedelta(days=1)
-"""How often KMS is asked for all keys of ours; a repeated intent has it asked at once."""
+"""How often KMS is asked for all keys of ours."""
 _ZERO: Final = timedelta()
 
 
@@ -103,21 +103,23 @@ def end_surplus(
     search = evidence.search
     if search is None:
         return None
-    since = {each.arn: each.found_at for each in keyring.surplus}
+    known = {each.arn: each for each in keyring.surplus}
     for owned in search.keys:
         step = EndSurplus(arn=owned.arn)
         is_public = owned.jwk is not None and owned.jwk["kid"] in search.public
-        found_at = None if is_public or step in failed else since.get(owned.arn)
-        if found_at is not None and now >= found_at + policy.retire_interval:
+        surplus = None if is_public or step in failed else known.get(owned.arn)
+        if surplus is None:
+            continue
+        if now >= surplus.found_at + max(surplus.retire_interval, policy.retire_interval):
             return step
     return None
 
 
 def _searched(keyring: Keyring, search: Search) -> Keyring:
     """Write down what nobody knows of, and do again what somebody undid to a removed key."""
-    since = {each.arn: each.found_at for each in keyring.surplus}
+    known = {each.arn: each for each in keyring.surplus}
     unknown = (each.arn for each in search.keys if _is_unknown(each, keyring))
-    surplus = (Surplus(arn=arn, found_at=since.get(arn, search.at)) for arn in unknown)
+    surplus = (known.get(arn, Surplus(arn=arn, found_at=search.at)) for arn in unknown)
     keyring = replace(keyring, searched_at=search.at, surplus=tuple(surplus))
     owned = {each.arn: each for each in search.keys if not each.is_ending}
     for key in keyring.in_state(State.REMOVED):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from machine_identity.jwk import PublicJwk
-from machine_identity.keyring import Incoming, Intent, Key, Keyring, Outgoing, State
+from machine_identity.keyring import Incoming, Intent, Key, Keyring, Outgoing, State, Surplus
 from machine_identity.policy import Policy
 from machine_identity.steps import (
     Abandon,
@@ -102,13 +102,23 @@ def revised(before: Keyring, after: Keyring) -> Keyring:
 
 
 def with_longest_retire_interval(keyring: Keyring, policy: Policy) -> Keyring:
-    """Keep the longest wait before withdrawal for the keys whose signatures may be about."""
+    """Keep the longest wait before withdrawal of all whose signatures may be about (rule 4)."""
+    interval = policy.retire_interval
+    outgoing = _longest(keyring.outgoing, interval)
+    keyring = replace(keyring, outgoing=outgoing, surplus=_longest(keyring.surplus, interval))
     for key in (*keyring.in_state(State.ACTIVE), *keyring.in_state(State.RETIRED)):
-        longest = max(key.retire_interval, policy.retire_interval)
         verified = max(key.verified_interval, policy.verified_interval)
-        key = replace(key, retire_interval=longest, verified_interval=verified)  # noqa: PLW2901 - the same key
+        (key,) = _longest((replace(key, verified_interval=verified),), interval)  # noqa: PLW2901 - the same key
         keyring = keyring.with_key(key)
     return keyring
+
+
+def _longest[T: (Key, Outgoing, Surplus)](
+    each_of: tuple[T, ...], interval: timedelta
+) -> tuple[T, ...]:
+    return tuple(
+        replace(each, retire_interval=max(each.retire_interval, interval)) for each in each_of
+    )
 
 
 def _published(keyring: Keyring, policy: Policy, now: datetime) -> Keyring:

@@ -74,10 +74,13 @@ class Lookout:
         try:
             held = self.keyring.read_to_act(standing, testimony)
         except LostKeyringError as error:
-            salvaged = self.keyring.salvage()
-            return self._rebuilt(salvaged, self._seen(salvaged, standing, testimony), error)
-        evidence = self._seen(held, standing, testimony)
-        return (self._begun if held.tag is None else self._found)(held, evidence)
+            held = self.keyring.salvage()
+            return self._rebuilt(
+                held, self._seen(_lost(held, standing), standing, testimony), error
+            )
+        if held.tag is None:
+            return self._begun(held, self._seen(_lost(held, standing), standing, testimony))
+        return self._found(held, self._seen(held.keyring, standing, testimony))
 
     def unusable(self, keyring: Keyring) -> frozenset[str]:
         """Return the active and standby keys that KMS would not sign with; raises nothing."""
@@ -87,15 +90,11 @@ class Lookout:
         against = {_Told.UNUSABLE} if is_our_role_s else {_Told.UNUSABLE, _Told.DENIED}
         return frozenset(kid for kid, answer in told.items() if answer in against)
 
-    def _seen(self, held: Held, standing: Standing, testimony: Testimony | None) -> Evidence:
+    def _seen(self, keyring: Keyring, standing: Standing, testimony: Testimony | None) -> Evidence:
         """Look at the public URL, and at the one that is to be, and at what the clocks say."""
-        keyring = held.keyring
-        issuer = keyring.issuer
-        if keyring.revision == 0:
-            issuer = next(iter(publication.standing_issuers(standing)), issuer)
         incoming = keyring.incoming
         evidence = Evidence(
-            observation=self._world.probe(issuer),
+            observation=self._world.probe(keyring.issuer),
             incoming=None if incoming is None else self._world.probe(incoming.url),
             standing=standing,
             testimony=testimony,
@@ -190,3 +189,9 @@ class Lookout:
             return self._searched(evidence)
         except AwsError:
             return None
+
+
+def _lost(held: Held, standing: Standing) -> Keyring:
+    """Return what is left of a keyring, with the issuer under which to look."""
+    issuer, *_ = recovery.issuers(held.keyring, standing)
+    return replace(held.keyring, issuer=issuer, incoming=None)

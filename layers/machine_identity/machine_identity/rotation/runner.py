@@ -149,8 +149,8 @@ class Runner:
 
     def _observed(self, course: Course) -> Course:
         keyring, evidence = course.held.keyring, course.evidence
-        seen = sightings.noted(keyring, self.policy, evidence)
-        return self.record(course, repairs.noted(seen, evidence, self.world.clock()))
+        told = repairs.noted(keyring, evidence, self.world.clock())
+        return self.record(course, sightings.noted(told, self.policy, evidence))
 
     def _with_rebuilt(self, course: Course, found: Found, rebuilt: Keyring) -> Course:
         """Write the rebuilt keyring over the lost one; all its keys are news to the public."""
