@@ -117,8 +117,6 @@ class KeyService:
         self._called("before", "kms:GetPublicKey")
         self._authorized(arn, "kms:GetPublicKey")
         key = self.keys[arn]
-        if not self.exists(arn):
-            raise AwsError("kms:GetPublicKey", "NotFoundException")
         if key.deletion_at is not None:
             raise AwsError("kms:GetPublicKey", "KMSInvalidStateException")
         if not key.enabled:
@@ -137,8 +135,6 @@ class KeyService:
         self._called("before", "kms:DescribeKey")
         self._authorized(arn, "kms:DescribeKey")
         key = self.keys[arn]
-        if not self.exists(arn):
-            raise AwsError("kms:DescribeKey", "NotFoundException")
         return key.enabled and key.deletion_at is None and self._fits(arn, algorithm)
 
     def search(self) -> tuple[OwnedKey, ...]:
@@ -158,6 +154,15 @@ class KeyService:
         except SettingsError:
             return False
         return True
+
+    def arns(self) -> tuple[str, ...]:
+        self._called("before", "tag:GetResources")
+        return tuple(self._shown())
+
+    def kid(self, arn: str) -> str | None:
+        self._called("before", "kms:DescribeKey")
+        self._authorized(arn, "kms:DescribeKey")
+        return None if (public := self._owned(arn).jwk) is None else public["kid"]
 
     def disable(self, arn: str) -> None:
         self._called("before", "kms:DisableKey")
@@ -187,6 +192,8 @@ class KeyService:
         return [arn for arn in shown if self.exists(arn)]
 
     def _authorized(self, arn: str, operation: str) -> None:
+        if arn not in self.keys or not self.exists(arn):
+            raise AwsError(operation, "NotFoundException")
         key = self.keys[arn]
         if self._clock() < key.created_at + self.tags_count_after or not key.is_ours:
             raise AwsError(operation, "AccessDeniedException")

@@ -15,7 +15,7 @@ from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.documents import PublishedDocuments
-from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER
+from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER, is_gone
 from machine_identity.rotation.world import World
 from machine_identity.steps import (
     Abandon,
@@ -56,7 +56,7 @@ class Actor:
                 arn, jwk = self._taken_in(step)
                 after = transitions.created(keyring, step, arn=arn, jwk=jwk, now=now())
             case _:
-                evidence = self._outside(keyring, evidence, step)
+                evidence = self._done(keyring, evidence, step)
                 after = transitions.taken(keyring, step, policy=self._policy, now=now())
         own = after.intent.id if isinstance(step, Intend) and after.intent else None
         return after, replace(evidence, own_intent=own)
@@ -78,6 +78,15 @@ class Actor:
         keys, algorithm = self._world.keys, self._policy.algorithm
         arn = step.arn if isinstance(step, AdoptKey) else keys.create(algorithm, step.intent)
         return arn, keys.public_key(arn, algorithm)
+
+    def _done(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
+        """Do it; to a key that is gone from KMS there is nothing left to do."""
+        try:
+            return self._outside(keyring, evidence, step)
+        except AwsError as error:
+            if is_gone(error, _created_at(keyring, step), self._world.clock()):
+                return evidence
+            raise
 
     def _outside(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
         """Do what a step does outside of the keyring; after a publication, look again."""
@@ -112,7 +121,7 @@ class Actor:
 def _created_at(keyring: Keyring, step: Action) -> datetime | None:
     """Return when the key that a step is about was created, or a moment before."""
     match step:
-        case CreateKey() | AdoptKey():
+        case CreateKey() | AdoptKey() | Abandon():
             return None if keyring.intent is None else keyring.intent.written_at
         case Disable() | ScheduleDeletion():
             return keyring.key(step.kid).created_at
