@@ -4,6 +4,8 @@ Act, then record: whatever is repeated after a crash in between does no harm (ru
 the caller's, and so is what to do about a step that fails.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -56,7 +58,7 @@ class Actor:
                 arn, jwk = self._taken_in(step)
                 after = transitions.created(keyring, step, arn=arn, jwk=jwk, now=now())
             case _:
-                evidence = self._done(keyring, evidence, step)
+                evidence = self._outside(keyring, evidence, step)
                 after = transitions.taken(keyring, step, policy=self._policy, now=now())
         own = after.intent.id if isinstance(step, Intend) and after.intent else None
         return after, replace(evidence, own_intent=own)
@@ -79,15 +81,6 @@ class Actor:
         arn = step.arn if isinstance(step, AdoptKey) else keys.create(algorithm, step.intent)
         return arn, keys.public_key(arn, algorithm)
 
-    def _done(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
-        """Do it; to a key that is gone from KMS there is nothing left to do."""
-        try:
-            return self._outside(keyring, evidence, step)
-        except AwsError as error:
-            if is_gone(error, _created_at(keyring, step), self._world.clock()):
-                return evidence
-            raise
-
     def _outside(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
         """Do what a step does outside of the keyring; after a publication, look again."""
         keys, window = self._world.keys, self._policy.deletion_window
@@ -99,14 +92,26 @@ class Actor:
             case SwitchIssuer() if evidence.incoming is not None:
                 return replace(evidence, observation=evidence.incoming, incoming=None)
             case Disable():
-                keys.disable(keyring.key(step.kid).arn)
+                with self._unless_gone(keyring, step):
+                    keys.disable(keyring.key(step.kid).arn)
             case ScheduleDeletion():
-                keys.schedule_deletion(keyring.key(step.kid).arn, window)
+                with self._unless_gone(keyring, step):
+                    keys.schedule_deletion(keyring.key(step.kid).arn, window)
             case Abandon() | EndSurplus():
-                keys.schedule_deletion(step.arn, window)
+                with self._unless_gone(keyring, step):
+                    keys.schedule_deletion(step.arn, window)
             case _:
                 pass
         return evidence
+
+    @contextmanager
+    def _unless_gone(self, keyring: Keyring, step: Action) -> Iterator[None]:
+        """To a key that KMS has deleted there is nothing left to do."""
+        try:
+            yield
+        except AwsError as error:
+            if not is_gone(error, _created_at(keyring, step), self._world.clock()):
+                raise
 
     def _looked(self, keyring: Keyring, evidence: Evidence) -> Evidence:
         """Look at the public URLs again, after a publication."""
