@@ -132,8 +132,6 @@ class KeyService:
         with self._asked_for("kms:GetPublicKey"):
             self._authorized(arn, "kms:GetPublicKey")
             key = self.keys[arn]
-            if not self.is_known(arn):
-                raise AwsError("kms:GetPublicKey", "NotFoundException")
             if key.deletion_at is not None:
                 raise AwsError("kms:GetPublicKey", "KMSInvalidStateException")
             if not key.enabled:
@@ -152,8 +150,6 @@ class KeyService:
         with self._asked_for("kms:DescribeKey"):
             self._authorized(arn, "kms:DescribeKey")
             key = self.keys[arn]
-            if not self.is_known(arn):
-                raise AwsError("kms:DescribeKey", "NotFoundException")
         return key.enabled and key.deletion_at is None and self._fits(arn, algorithm)
 
     def search(self) -> tuple[OwnedKey, ...]:
@@ -176,6 +172,16 @@ class KeyService:
         except SettingsError:
             return False
         return True
+
+    def arns(self) -> tuple[str, ...]:
+        with self._asked_for("tag:GetResources"):
+            return tuple(self._shown())
+
+    def kid(self, arn: str) -> str | None:
+        with self._asked_for("kms:DescribeKey"):
+            self._authorized(arn, "kms:DescribeKey")
+            public = self._owned(arn).jwk
+        return None if public is None else public["kid"]
 
     def disable(self, arn: str) -> None:
         with self._asked_for("kms:DisableKey"):
@@ -218,6 +224,8 @@ class KeyService:
         return [arn for arn in shown if self.exists(arn)]
 
     def _authorized(self, arn: str, operation: str) -> None:
+        if arn not in self.keys or not self.is_known(arn):
+            raise AwsError(operation, "NotFoundException")
         key = self.keys[arn]
         if self.clock() < key.created_at + self.tags_count_after or not key.is_ours:
             raise AwsError(operation, "AccessDeniedException")

@@ -7,6 +7,7 @@ record, written when the step is done.
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -40,10 +41,12 @@ def report(step: Step, keyring: Keyring) -> None:
 
 settings = RotationSettings.from_environment(os.environ)
 logger.append_keys(identity=settings.identity)
-# A call to KMS that was sent twice unseen would make two keys.
-kms, tagging, s3 = client("kms", attempts=1), client("resourcegroupstaggingapi"), client("s3")
+owner = Owner(stack=settings.stack, identity=settings.identity)
+# A CreateKey that was sent twice unseen would make two keys; all else may be repeated, and soon.
+kms, repeating = client("kms", attempts=1), client("kms", patience=timedelta(seconds=2))
+tagging, s3 = client("resourcegroupstaggingapi"), client("s3")
 world = World(
-    keys=KmsKeys(kms, tagging, Owner(stack=settings.stack, identity=settings.identity)),
+    keys=KmsKeys(kms, tagging, owner, repeating=repeating),
     state=Bucket(s3, settings.state_bucket),
     published=Bucket(s3, settings.published_bucket),
     probe=lambda issuer: Probe(issuer, transport.send, clock.now)(),

@@ -1,6 +1,6 @@
 """What rotation relies on in a key service: one suite, on the simulated one and on KMS."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +13,7 @@ from tests import outside
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
+UNKNOWN = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture(params=["simulated", "kms"])
@@ -95,3 +96,28 @@ def test_a_search_tells_of_every_key_and_of_the_public_half_where_it_shows(keys:
     assert found["first"].jwk == public
     assert (found["second"].jwk, found["third"].jwk) == (None, None)
     assert all(each.created_at.tzinfo is not None for each in found.values())
+
+
+def test_every_key_is_listed_and_those_that_can_sign_tell_their_name(keys: Keys) -> None:
+    assert keys.arns() == ()
+    made = [keys.create("ES384", intent) for intent in ("first", "second", "third")]
+    names = [keys.public_key(arn, "ES384")["kid"] for arn in made]
+    assert [keys.kid(arn) for arn in made] == names
+    keys.disable(made[1])
+    keys.schedule_deletion(made[2], WEEK)
+    assert set(keys.arns()) == set(made)
+    assert [keys.kid(arn) for arn in made] == [names[0], None, None]
+
+
+@pytest.mark.parametrize("verb", ["kid", "disable", "schedule_deletion", "is_usable"])
+def test_rule_5_a_key_that_the_service_does_not_know_is_an_error(keys: Keys, verb: str) -> None:
+    """Who knows its age can tell whether it is gone, or too new to be known."""
+    verbs: dict[str, Callable[[], object]] = {
+        "kid": lambda: keys.kid(UNKNOWN),
+        "disable": lambda: keys.disable(UNKNOWN),
+        "schedule_deletion": lambda: keys.schedule_deletion(UNKNOWN, WEEK),
+        "is_usable": lambda: keys.is_usable(UNKNOWN, "ES256"),
+    }
+    with pytest.raises(AwsError) as refused:
+        verbs[verb]()
+    assert refused.value.code == "NotFoundException"

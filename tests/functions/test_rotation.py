@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 
 import jwt
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 
 from local.aws import Aws
@@ -313,6 +315,36 @@ def test_rule_10_revoke_ends_the_key_that_signs(world: World) -> None:
     assert by_kid[first["jwk"]["kid"]]["reason"] == "a laptop was stolen"
     assert by_kid[second["jwk"]["kid"]]["state"] == "active"
     assert first["jwk"]["kid"] not in {key["kid"] for key in world.key_set()["keys"]}
+
+
+@pytest.mark.parametrize("lost", ["answer", "request"])
+def test_rule_10_kms_is_asked_again_at_once_to_disable_a_key(world: World, lost: str) -> None:
+    world.ask(event("rotation", "tick"))
+    first, _ = world.recorded()
+    asked = {**event("rotation", "revoke"), "kid": first["jwk"]["kid"]}
+    world.now += DAY
+    sent: list[object] = []
+
+    def lose(**_: object) -> AWSResponse | None:
+        sent.append(lost)
+        if len(sent) > 1:
+            return None
+        if lost == "answer":
+            world.kms.disable_key(KeyId=first["arn"])
+            raise ReadTimeoutError(endpoint_url="https://kms")
+        return throttled()
+
+    function = world.start()
+    function.repeating.meta.events.register("before-send.kms.DisableKey", lose)
+    answer = function.handler(asked, Context())
+    assert len(sent) == 2
+    assert (answer["signing_stops_within_seconds"], answer["notes"]) == (60, [])
+
+
+def throttled() -> AWSResponse:
+    body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    raw = SimpleNamespace(stream=lambda: iter([body]))
+    return AWSResponse("https://kms", 400, HTTPHeaders(), raw)
 
 
 @pytest.mark.parametrize("case", ["revoke", "revoke_unknown", "confirm"])

@@ -104,6 +104,13 @@ class _Keys:
     def is_usable(self, arn: str, algorithm: str) -> bool:
         return bool(self._ask("kms.is_usable", arn, algorithm))
 
+    def arns(self) -> tuple[str, ...]:
+        return tuple(each.arn for each in self.search())
+
+    def kid(self, arn: str) -> str | None:
+        jwk = next(each.jwk for each in self.search() if each.arn == arn)
+        return None if jwk is None else jwk["kid"]
+
     def search(self) -> tuple[OwnedKey, ...]:
         keys: tuple[OwnedKey, ...] = self._ask("kms.search")
         return keys

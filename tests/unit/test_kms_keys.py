@@ -1,6 +1,7 @@
 """The rotator's view of KMS, over HTTP on moto made strict (local/strict_moto.py)."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -215,10 +216,11 @@ def test_a_key_that_awaits_its_deletion_is_as_good_as_disabled(world: World) -> 
     assert world.state(arn) == "PendingDeletion"
 
 
-def test_a_key_that_is_gone_needs_no_end(world: World) -> None:
-    """A run that died between the call and its record, and the next one after the window."""
-    world.keys.disable(UNKNOWN)
-    world.keys.schedule_deletion(UNKNOWN, WEEK)
+@pytest.mark.parametrize("operation", ["DisableKey", "ScheduleKeyDeletion"])
+def test_a_key_that_kms_does_not_know_is_an_error(world: World, operation: str) -> None:
+    """It may be gone, or a minute old: who knows its age can tell."""
+    with pytest.raises(AwsError, match=f"kms:{operation} failed: NotFoundException"):
+        CALLS[operation][1](world.keys, UNKNOWN)
 
 
 @pytest.mark.parametrize("days", [6, 31])
@@ -282,6 +284,27 @@ def test_the_public_half_of_a_disabled_key_is_refused_by_kms(world: World) -> No
         world.keys.public_key(arn, "RS256")
 
 
+# Repetition
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_rule_5_what_creates_is_never_asked_by_the_client_that_repeats(
+    world: World, operation: str
+) -> None:
+    asked: list[str] = []
+    with Aws(now=lambda: NOW) as aws:
+        repeating = aws.client("kms")
+        for client, name in ((world.kms, "once"), (repeating, "repeating")):
+            event = f"before-call.kms.{operation}"
+            client.meta.events.register(event, lambda name=name, **_: asked.append(name))
+        keys = KmsKeys(world.kms, world.tagging, OWNER, repeating=repeating)
+        with suppress(AwsError):
+            CALLS[operation][1](keys, UNKNOWN)
+        repeating.close()
+    by_kms = [] if operation == "GetResources" else ["repeating"]
+    assert asked == (["once"] if operation == "CreateKey" else by_kms)
+
+
 # What is there
 
 
@@ -294,6 +317,18 @@ def test_a_search_leaves_out_what_kms_does_not_tell_us_about(
     world.fail(operation, ClientError({"Error": {"Code": code}}, operation))
     found = world.keys.search()
     assert [each.jwk for each in found] == ([] if operation == "DescribeKey" else [None])
+
+
+def test_a_name_that_kms_does_not_tell_is_an_error_and_no_name_is_an_answer(world: World) -> None:
+    tags: Any = [{"TagKey": name, "TagValue": value} for name, value in OWNER.tags().items()]
+    encrypts = world.kms.create_key(Tags=tags)["KeyMetadata"]["Arn"]
+    assert world.keys.kid(encrypts) is None
+    arn = world.keys.create("PS256", "intent-1")
+    assert world.keys.kid(arn) == world.keys.public_key(arn, "RS256")["kid"]
+    for operation in ("GetPublicKey", "DescribeKey"):
+        world.fail(operation, refusal(operation, "AccessDeniedException"))
+        with pytest.raises(AwsError, match=f"kms:{operation} failed: AccessDeniedException"):
+            world.keys.kid(arn)
 
 
 @pytest.mark.parametrize("operation", ["DescribeKey", "GetPublicKey", "GetResources"])

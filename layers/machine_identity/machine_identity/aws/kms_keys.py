@@ -2,7 +2,8 @@
 
 ``CreateKey`` has no idempotency token, so a key is tagged with the intent that it is created for,
 and is found again by that tag, never by walking over the keys of the account (rule 5). The client
-must not repeat calls by itself: see ``client("kms", attempts=1)``.
+that creates must not repeat calls by itself: see ``client("kms", attempts=1)``. Every other call
+may be repeated, and is if another client is there for it: a throttle then postpones nothing.
 """
 
 from collections.abc import Iterator
@@ -55,9 +56,15 @@ class KmsKeys:
     """Creates, finds and ends the asymmetric keys of one owner. Every method raises AwsError."""
 
     def __init__(
-        self, kms: "KMSClient", tagging: "ResourceGroupsTaggingAPIClient", owner: Owner
+        self,
+        kms: "KMSClient",
+        tagging: "ResourceGroupsTaggingAPIClient",
+        owner: Owner,
+        *,
+        repeating: "KMSClient | None" = None,
     ) -> None:
-        self._kms = kms
+        self._creating = kms
+        self._kms = kms if repeating is None else repeating
         self._tagging = tagging
         self._owner = owner
 
@@ -65,7 +72,7 @@ class KmsKeys:
         """Create a SIGN_VERIFY key for ``algorithm``, tagged with the intent; return its ARN."""
         tags = {**self._owner.tags(), f"{TAG}intent": intent}
         with translated("kms:CreateKey"):
-            answer = self._kms.create_key(
+            answer = self._creating.create_key(
                 Description=f"Machine Identity: {self._owner.identity}",
                 KeyUsage="SIGN_VERIFY",
                 KeySpec=_KEY_SPECS[algorithm],
@@ -101,8 +108,24 @@ class KmsKeys:
         found = [self._owned(*tagged) for tagged in self._tagged(self._owner.tags())]
         return tuple(key for key in found if key is not None)
 
+    def arns(self) -> tuple[str, ...]:
+        """Return the ARN of every key of this owner that the index shows, whatever its state."""
+        return tuple(arn for arn, _ in self._tagged(self._owner.tags()))
+
+    def kid(self, arn: str) -> str | None:
+        """Return the name of a key, which KMS tells of an enabled one only; None of any other."""
+        key = self._described(arn)
+        algorithm = _NAMED.get(key.get("KeySpec", "RSA_2048"))
+        if key.get("KeyState") != "Enabled" or algorithm is None:
+            return None
+        return self.public_key(arn, algorithm)["kid"]
+
     def disable(self, arn: str) -> None:
-        """Disable a key; one that awaits its deletion, or is gone, is as good as disabled."""
+        """Disable a key; one that awaits its deletion is as good as disabled.
+
+        One that KMS does not know is an error here: it is gone, or too young to be known
+        everywhere, and only who knows its age can tell.
+        """
         try:
             with translated("kms:DisableKey"):
                 self._kms.disable_key(KeyId=arn)
@@ -110,7 +133,10 @@ class KmsKeys:
             self._unless_ending(arn, error)
 
     def schedule_deletion(self, arn: str, window: timedelta) -> None:
-        """Have KMS delete a key after ``window`` (whole days); doing so again changes nothing."""
+        """Have KMS delete a key after ``window`` (whole days); doing so again changes nothing.
+
+        Of one that KMS does not know the same holds as in ``disable``.
+        """
         try:
             with translated("kms:ScheduleKeyDeletion"):
                 self._kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=window.days)
@@ -118,12 +144,7 @@ class KmsKeys:
             self._unless_ending(arn, error)
 
     def _unless_ending(self, arn: str, error: AwsError) -> None:
-        """Swallow ``error`` if the key is on its way out already: a crash came after the call.
-
-        A run that comes later than the whole deletion window finds no key at all.
-        """
-        if error.code == "NotFoundException":
-            return
+        """Swallow ``error`` if the key is on its way out already: a crash came after the call."""
         if error.code != "KMSInvalidStateException":
             raise error
         if self._described(arn).get("KeyState") != "PendingDeletion":

@@ -126,7 +126,7 @@ def _done(rotation: Rotation, run: Run) -> Answer:
 
 
 def _revoked(rotation: Rotation, done: Revocation) -> Answer:
-    keyring, accepted = done.keyring, done.accepted_until
+    keyring, accepted, stops = done.keyring, done.accepted_until, done.signing_stops_within
     return {
         "identity": rotation.identity,
         "revision": None if keyring is None else keyring.revision,
@@ -135,7 +135,7 @@ def _revoked(rotation: Rotation, done: Revocation) -> Answer:
         "reason": done.reason,
         "steps": [record(step) for step in done.steps],
         "wait": {"until": _instant(done.wait.until), "why": done.wait.why},
-        "signing_stops_within_seconds": int(done.signing_stops_within.total_seconds()),
+        "signing_stops_within_seconds": None if stops is None else int(stops.total_seconds()),
         "accepted_until": None
         if accepted is None
         else {each.name: _instant(getattr(accepted, each.name)) for each in fields(accepted)},

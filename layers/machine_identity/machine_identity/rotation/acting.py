@@ -4,6 +4,8 @@ Act, then record: whatever is repeated after a crash in between does no harm (ru
 the caller's, and so is what to do about a step that fails.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -15,7 +17,7 @@ from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.documents import PublishedDocuments
-from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER
+from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER, is_gone
 from machine_identity.rotation.world import World
 from machine_identity.steps import (
     Abandon,
@@ -90,17 +92,30 @@ class Actor:
             case SwitchIssuer() if evidence.incoming is not None:
                 return replace(evidence, observation=evidence.incoming, incoming=None)
             case Disable():
-                keys.disable(keyring.key(step.kid).arn)
+                with self._unless_gone(keyring, step):
+                    keys.disable(keyring.key(step.kid).arn)
             case ScheduleDeletion():
-                keys.schedule_deletion(keyring.key(step.kid).arn, window)
+                with self._unless_gone(keyring, step):
+                    keys.schedule_deletion(keyring.key(step.kid).arn, window)
             case Abandon():
-                keys.schedule_deletion(step.arn, window)
+                with self._unless_gone(keyring, step):
+                    keys.schedule_deletion(step.arn, window)
             case EndSurplus():
-                keys.schedule_deletion(step.arn, window)
+                with self._unless_gone(keyring, step):
+                    keys.schedule_deletion(step.arn, window)
                 return replace(evidence, search=_without(evidence.search, step.arn))
             case _:
                 pass
         return evidence
+
+    @contextmanager
+    def _unless_gone(self, keyring: Keyring, step: Action) -> Iterator[None]:
+        """To a key that KMS has deleted there is nothing left to do."""
+        try:
+            yield
+        except AwsError as error:
+            if not is_gone(error, _created_at(keyring, step), self._world.clock()):
+                raise
 
     def _looked(self, keyring: Keyring, evidence: Evidence) -> Evidence:
         """Look at the public URLs again, after a publication."""
@@ -121,7 +136,7 @@ def _without(search: Search | None, arn: str) -> Search | None:
 def _created_at(keyring: Keyring, step: Action) -> datetime | None:
     """Return when the key that a step is about was created, or a moment before."""
     match step:
-        case CreateKey() | AdoptKey():
+        case CreateKey() | AdoptKey() | Abandon():
             return None if keyring.intent is None else keyring.intent.written_at
         case Disable() | ScheduleDeletion():
             return keyring.key(step.kid).created_at

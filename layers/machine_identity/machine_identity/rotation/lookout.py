@@ -10,7 +10,7 @@ not answer proves nothing.
 """
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
 
@@ -33,6 +33,12 @@ TAGS_COUNT_AFTER: Final = timedelta(minutes=5)
 """How long KMS takes until a new tag counts in authorization; a new key is known far sooner."""
 NOT_YET: Final = frozenset({"AccessDenied", "AccessDeniedException", "NotFoundException"})
 """What KMS answers for a key that does not count everywhere yet."""
+
+
+def is_gone(error: AwsError, created_at: datetime | None, now: datetime) -> bool:
+    """Return whether KMS has deleted a key that it does not know: a new one may yet come up."""
+    is_new = created_at is not None and now < created_at + TAGS_COUNT_AFTER
+    return error.code == "NotFoundException" and not is_new
 
 
 class _Told(Enum):

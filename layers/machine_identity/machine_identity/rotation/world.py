@@ -43,6 +43,14 @@ class Keys(Protocol):
         """Return all keys of this identity that the key service tells about."""
         ...
 
+    def arns(self) -> tuple[str, ...]:
+        """Return the ARN of every key of this identity, whatever its state."""
+        ...
+
+    def kid(self, arn: str) -> str | None:
+        """Return the name of a key; None of one that cannot sign."""
+        ...
+
     def disable(self, arn: str) -> None:
         """Disable a key; again changes nothing."""
         ...
