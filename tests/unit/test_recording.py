@@ -106,6 +106,7 @@ def test_rule_10_in_a_lost_keyring_the_key_is_disabled_and_leaves_the_set_all_th
     assert told.accepted_until is not None
     assert SHOWN not in told.notes
     assert told.keyring == born.keyring()
+    assert born.active().kid != first.kid, "another signs at once"
     born.live(2 * HOUR)
     assert first.kid not in published_kids(born)
     assert born.active().kid != first.kid

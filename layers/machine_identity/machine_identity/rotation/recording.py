@@ -119,7 +119,7 @@ class Recording:
         is_disabled = self._key.disable()
         self._notes.append(_NOT_OURS if is_disabled else NAMELESS)
         keyring = course.held.keyring
-        if not is_disabled or keyring.active is not None:
+        if keyring.active is not None:
             return course
         kid = succession.successor(self._runner, keyring, standing)
         return course if kid is None else self._runner.take(course, Promote(kid=kid, retires=None))
