@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from machine_identity import keyring
-from machine_identity.keyring import VERSION, Intent, Key, Keyring, KeyringError, State
+from machine_identity.keyring import (
+    VERSION,
+    Incoming,
+    Intent,
+    Key,
+    Keyring,
+    KeyringError,
+    Outgoing,
+    State,
+    Surplus,
+)
 from tests.keyrings import DAY, SECOND, START, active, key, removed, retired, ring, standby
 
 EVERYTHING = ring(
@@ -23,6 +33,17 @@ EVERYTHING = ring(
     max_age=300 * SECOND,
     longest_max_age=3600 * SECOND,
     longest_max_age_at=START,
+    incoming=Incoming(
+        url="https://new.example",
+        since=START,
+        first_seen_at=START,
+        publication_interval=SECOND,
+        confirmed_at=START,
+    ),
+    outgoing=(Outgoing(url="https://old.example", since=START, retire_interval=SECOND),),
+    surplus=(Surplus(arn="arn:surplus", found_at=START, retire_interval=SECOND),),
+    seen_digest="digest",
+    seen_since=START,
 )
 """No member as it is by default."""
 
@@ -141,6 +162,10 @@ def test_a_key_without_one_of_its_members_is_refused(name: str) -> None:
         document(revision="many"),
         document(keys=7),
         document(keys=[7]),
+        document(issuer=7),
+        document(incoming={"url": "https://new.example"}),
+        document(outgoing=7),
+        document(surplus=[{"arn": 7}]),
         document(intent={"id": "intent-1"}),
         document(intent="intent-1"),
         document(rollover_requested_at="yesterday"),
@@ -189,3 +214,16 @@ def test_no_error_repeats_what_the_document_holds() -> None:
     with pytest.raises(KeyringError) as refused:
         keyring.parse(with_first_key(state="s3cr3t"))
     assert "s3cr3t" not in str(refused.value)
+
+
+def test_the_issuer_in_use_is_the_first_of_those_that_are_published_and_each_is_named_once() -> (
+    None
+):
+    assert EVERYTHING.issuers == (
+        "https://identity.example",
+        "https://new.example",
+        "https://old.example",
+    )
+    old = Outgoing(url="https://new.example", since=START, retire_interval=SECOND)
+    assert replace(EVERYTHING, outgoing=(old,)).issuers == EVERYTHING.issuers[:2]
+    assert ring().issuers == ("https://identity.example",)

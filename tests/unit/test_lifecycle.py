@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from machine_identity import lifecycle
+from machine_identity import lifecycle, repairs
 from machine_identity.evidence import Observation, Standing
 from machine_identity.keyring import Intent, Key, Keyring, State
 from machine_identity.lifecycle import ADOPTION_INTERVAL, Outlook
@@ -39,6 +39,7 @@ from tests.keyrings import (
     retired,
     ring,
     seen,
+    shown,
     standby,
     standing,
     step_at,
@@ -617,3 +618,16 @@ def outlooks(keyring: Keyring) -> dict[str, Outlook]:
 def test_every_state_has_an_outlook() -> None:
     keyring = ring(*(key(state.value, state) for state in State))
     assert len(outlooks(keyring)) == len(State)
+
+
+def test_rule_11_whatever_is_due_waits_while_the_clocks_are_apart() -> None:
+    keyring = ring(active(), standby(first_seen_at=LONG_AGO))
+    due = START + POLICY.rotation_interval
+    for error, step in ((POLICY.clock_skew, Promote), (POLICY.clock_skew + SECOND, Wait)):
+        assert isinstance(step_at(keyring, due, clock_error=error), step)
+
+
+def test_rule_6_a_keyring_of_newer_code_is_not_written_by_what_kms_says_either() -> None:
+    newer = replace(ring(active()), version=2)
+    broken = shown(unseen(START), unusable=frozenset({"active"}))
+    assert repairs.noted(newer, broken, START) == newer

@@ -9,15 +9,17 @@ from typing import Any
 import jwt
 import pytest
 
-from machine_identity import commands, publication
+from machine_identity import commands, publication, relocation
 from machine_identity.aws import AwsError
 from machine_identity.client_assertion import Draft
 from machine_identity.errors import PolicyError
-from machine_identity.keyring import State
+from machine_identity.evidence import Seen
+from machine_identity.keyring import Incoming, State
 from machine_identity.policy import Policy
 from machine_identity.publication import CONFIGURATION_PATH
 from machine_identity.rotation import RefusedError
 from machine_identity.steps import AddIssuer, DropIssuer, Publish, Rebuild, SwitchIssuer, Wait
+from tests.keyrings import active, ring, shown, standby, unseen
 from tests.world import ISSUER, POLICY, SECOND, START, TICK, World
 
 OTHER = "https://new.example"
@@ -208,6 +210,20 @@ def test_rule_1_what_stood_there_before_may_live_in_caches_for_as_long_as_it_sai
     assert world.keyring().issuer == ISSUER
     every_tick(world, world.now + TICK)
     assert world.keyring().issuer == OTHER
+
+
+@pytest.mark.parametrize(("late", "is_named"), [(0 * SECOND, True), (SECOND, False)])
+def test_rule_1_what_was_seen_too_long_ago_is_no_evidence_any_more(
+    late: timedelta, *, is_named: bool
+) -> None:
+    now = START + POLICY.publication_interval()
+    incoming = Incoming(url=OTHER, since=START, first_seen_at=START, confirmed_at=START)
+    keyring = ring(active(), standby(), incoming=incoming)
+    policy = replace(POLICY, issuer=OTHER)
+    looked = Seen(at=now - POLICY.run_bound - late, kids=frozenset({"active"}), max_age=SECOND)
+    evidence = shown(unseen(now), incoming=looked)
+    step = relocation.next_step(keyring, policy, evidence, now)
+    assert isinstance(step, SwitchIssuer) is is_named
 
 
 # The operator

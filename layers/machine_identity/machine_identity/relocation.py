@@ -75,15 +75,15 @@ def next_step(
         return _drop_outgoing(keyring, policy, now)
     if incoming is None:
         return AddIssuer(url=wanted)
-    return hold(keyring, evidence, now) or _switch(keyring, incoming)
+    held = _hold(keyring, incoming, policy, evidence, now)
+    return held or SwitchIssuer(url=wanted, retires=keyring.issuer)
 
 
-def hold(keyring: Keyring, evidence: Evidence, now: datetime) -> Wait | None:
+def _hold(
+    keyring: Keyring, incoming: Incoming, policy: Policy, evidence: Evidence, now: datetime
+) -> Wait | None:
     """Return what keeps assertions from naming the issuer to be; None if nothing does."""
-    incoming = keyring.incoming
-    if incoming is None:
-        return Wait(until=now, why="there is no issuer to switch to")
-    if not is_seen(keyring, evidence):
+    if not is_seen(keyring, policy, evidence, now):
         why = f"{incoming.url} does not show its own documents with the active key (rule 1)"
         return Wait(until=now, why=why)
     ready = ready_at(incoming)
@@ -103,13 +103,12 @@ def ready_at(incoming: Incoming) -> datetime | None:
     return incoming.first_seen_at + incoming.publication_interval
 
 
-def is_seen(keyring: Keyring, evidence: Evidence) -> bool:
+def is_seen(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> bool:
     """Return whether this very run saw its documents, and the active key in them."""
-    return isinstance(evidence.incoming, Seen) and _shows_active(keyring, evidence.incoming)
-
-
-def _switch(keyring: Keyring, incoming: Incoming) -> SwitchIssuer:
-    return SwitchIssuer(url=incoming.url, retires=keyring.issuer)
+    seen = evidence.incoming
+    if not isinstance(seen, Seen) or now - seen.at > policy.run_bound:
+        return False
+    return _shows_active(keyring, seen)
 
 
 def _drop_outgoing(keyring: Keyring, policy: Policy, now: datetime) -> DropIssuer | Wait | None:

@@ -103,7 +103,8 @@ class Actor:
             case EndSurplus():
                 with self._unless_gone(keyring, step):
                     keys.schedule_deletion(step.arn, window)
-                return replace(evidence, search=_without(evidence.search, step.arn))
+                search = evidence.search and _without(evidence.search, step.arn)
+                return replace(evidence, search=search)
             case _:
                 pass
         return evidence
@@ -127,9 +128,7 @@ class Actor:
         )
 
 
-def _without(search: Search | None, arn: str) -> Search | None:
-    if search is None:
-        return None
+def _without(search: Search, arn: str) -> Search:
     return replace(search, keys=tuple(key for key in search.keys if key.arn != arn))
 
 

@@ -98,7 +98,7 @@ class Rotation:
             raise RefusedError("the settings do not ask for that issuer (PublicUrl)")
         if not unsafe:
             step: Action = ConfirmIssuer(url=url)
-        elif relocation.is_seen(keyring, course.evidence):
+        elif relocation.is_seen(keyring, self.policy, course.evidence, self.clock()):
             step = SwitchIssuer(url=url, retires=keyring.issuer)
         else:
             raise RefusedError(f"{url} does not show its own documents with the active key")
