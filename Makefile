@@ -15,7 +15,7 @@ serve: ## the embedded stack, kept up for curl (Ctrl-C ends it)
 life: ## a hundred days in the life of keys, drawn anew into docs/ from a run of that stack (3 minutes)
 	@bin/setup local && .venv/bin/python -m local life > docs/life-of-keys.svg.new && mv docs/life-of-keys.svg.new docs/life-of-keys.svg
 
-test: ## unit tests and an end-to-end test over the embedded stack, with coverage
+test: ## units, walk, faults, interleavings, and the story over the embedded stack, with coverage
 	@bin/setup dev && .venv/bin/pytest -m "not sam" -n auto --cov --cov-report=term
 
 test-long: ## the walk, the faults and the interleavings at their deepest, with their counts (10 minutes)

@@ -38,7 +38,6 @@ class Kind(StrEnum):
 ENDS: Final = frozenset({Kind.LOST, Kind.TIMED_OUT_ACTED, Kind.KILLED_AFTER})
 """What happens after the call acted."""
 _LATE: Final = frozenset({Kind.TIMED_OUT, Kind.TIMED_OUT_ACTED})
-_KILLED: Final = frozenset({Kind.KILLED_BEFORE, Kind.KILLED_AFTER})
 _CODES: Final = {
     Kind.REFUSED: "InternalFailure",
     Kind.LOST: "ConnectionClosedError",

@@ -183,13 +183,12 @@ ELSEWHERE = replace(
         ("identity.example", "https://identity.example"),
         ("new.example", "https://new.example"),
         ("old.example", "https://old.example/a"),
-        ("unheard.example", "https://identity.example"),
-        ("", "https://identity.example"),
-        ("NEW.example", "https://identity.example"),
-        ("new.example:8443", "https://identity.example"),
+        ("unheard.example", "https://old.example/a"),
+        ("", "https://old.example/a"),
+        ("new.example:8443", "https://old.example/a"),
     ],
 )
-def test_each_issuer_is_told_of_by_its_own_host_and_the_one_in_use_by_every_other(
+def test_each_issuer_is_told_of_by_its_own_host_and_the_one_before_by_every_other(
     host: str, issuer: str
 ) -> None:
     configuration = json.loads(documents(ELSEWHERE).configuration)
@@ -210,5 +209,43 @@ def test_the_issuers_of_a_standing_document_are_told_the_one_in_use_first() -> N
     told = publication.standing_issuers(Standing(configuration=documents(ELSEWHERE).configuration))
     assert told == ELSEWHERE.issuers
     assert len(told) == 3
-    for broken in (None, b"{", b"[]", b'{"issuer": "a", "other_issuers": 7}'):
+    for broken in (None, b"{", b"[]", b'{"other_issuers": ["a"]}'):
         assert publication.standing_issuers(Standing(configuration=broken)) == ()
+    for others in ("7", '"abc"', "null", "{}"):
+        body = f'{{"issuer": "a", "other_issuers": {others}}}'.encode()
+        assert publication.standing_issuers(Standing(configuration=body)) == ("a",)
+
+
+@pytest.mark.parametrize("host", ["unheard.example", "", "identity.example"])
+def test_without_an_issuer_before_every_other_host_is_told_the_one_in_use(host: str) -> None:
+    pending = replace(ELSEWHERE, outgoing=())
+    configuration = json.loads(documents(pending).configuration)
+    assert publication.as_served(configuration, host) == json.loads(documents().configuration)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://New.Example", "new.example"),
+        ("https://new.example:443", "new.example"),
+        ("https://new.example.", "new.example"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+    ],
+)
+def test_a_host_is_compared_as_api_gateway_tells_it(url: str, host: str) -> None:
+    incoming = replace(ELSEWHERE, incoming=Incoming(url=url, since=START), outgoing=())
+    configuration = json.loads(documents(incoming).configuration)
+    assert publication.as_served(configuration, host)["issuer"] == url
+
+
+@pytest.mark.parametrize("issuer", ["https://[", "https://a:b", 7, None])
+def test_an_issuer_that_somebody_broke_is_nobodys_host(issuer: object) -> None:
+    plain = json.loads(documents().configuration)
+    broken = {**plain, "issuer": issuer, "other_issuers": [issuer, "https://new.example"]}
+    assert publication.as_served(broken, "new.example")["issuer"] == "https://new.example"
+
+
+@pytest.mark.parametrize("revision", [2**62, 10**4299, -1, True, "7", 7.0])
+def test_rule_6_what_cannot_be_a_revision_is_none(revision: object) -> None:
+    standing = Standing(jwks=json.dumps({"keys": [], "revision": revision}).encode())
+    assert publication.standing_revision(standing) == 0

@@ -64,8 +64,8 @@ def test_other_settings_are_tried_by_the_names_that_the_template_gives_them() ->
     [
         ({"Identity": "other"}, "no setting of rotation is called Identity: it has Signing"),
         ({"PUBLIC_URL": "https://other.example"}, "no setting of rotation is called PUBLIC_URL"),
-        ({"PublicUrl": "https://other.example/"}, "PUBLIC_URL must not end with a slash"),
-        ({"RotationIntervalDays": "0"}, "ROTATION_INTERVAL_DAYS must be a whole number"),
+        ({"PublicUrl": "https://other.example/"}, "PublicUrl must not end with a slash"),
+        ({"RotationIntervalDays": "0"}, "RotationIntervalDays must be a whole number"),
     ],
 )
 def test_settings_that_cannot_be_are_named(changes: dict[str, str], sentence: str) -> None:

@@ -41,7 +41,7 @@ def _needed(keyring: Keyring, evidence: Evidence, now: datetime) -> tuple[str, d
         # Once a day is enough: a keyring that changed with every tick would tell nothing.
         return previous.kid, now - (now - active.since) % NEXT_ASSERTION
     fallback = None if evidence.testimony is None else evidence.testimony.fallback
-    if fallback is None:
+    if fallback is None or active is None or fallback.kid != active.kid:
         return None
     # A signer's clock that is ahead must not open a door for longer than its need.
     return fallback.previous, min(fallback.at, now)

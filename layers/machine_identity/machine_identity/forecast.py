@@ -5,7 +5,7 @@ only the world is assumed: every write lands, every fetch shows what was last wr
 comes as soon as it may, and so does the operator's word for another issuer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,15 @@ from machine_identity import canary, lifecycle, publication, sightings, transiti
 from machine_identity.evidence import Evidence, Observation, Seen, Standing, Unseen
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
-from machine_identity.steps import Action, AdoptKey, CreateKey, Intend, Publish, Wait
+from machine_identity.steps import (
+    Action,
+    AdoptKey,
+    ConfirmIssuer,
+    CreateKey,
+    Intend,
+    Publish,
+    Wait,
+)
 
 _MOST_STEPS: Final = 10_000
 
@@ -41,7 +49,10 @@ def forecast(keyring: Keyring, policy: Policy, now: datetime, until: datetime) -
     while now <= until and len(steps) < _MOST_STEPS:
         evidence = _evidence(public, keyring, policy, now)
         seen = sightings.noted(keyring, policy, evidence)
-        keyring = _written(keyring, _confirmed(seen, now))
+        keyring = _written(keyring, seen)
+        if (word := _word(keyring)) is not None:
+            steps.append(Planned(at=now, step=word))
+            keyring = _written(keyring, _after(keyring, word, policy, now))
         step = lifecycle.next_step(keyring, policy, evidence, now)
         if isinstance(step, Wait):
             now = max(step.until, now + policy.tick_interval)
@@ -66,11 +77,12 @@ def _evidence(public: Keyring, keyring: Keyring, policy: Policy, now: datetime) 
     )
 
 
-def _confirmed(keyring: Keyring, now: datetime) -> Keyring:
-    """Return the keyring as if an operator had confirmed the issuer to be."""
-    if keyring.incoming is None or keyring.incoming.confirmed_at is not None:
-        return keyring
-    return replace(keyring, incoming=replace(keyring.incoming, confirmed_at=now))
+def _word(keyring: Keyring) -> ConfirmIssuer | None:
+    """Return what an operator has to say of the issuer to be, who is taken to say it at once."""
+    incoming = keyring.incoming
+    if incoming is None or incoming.confirmed_at is not None:
+        return None
+    return ConfirmIssuer(url=incoming.url)
 
 
 def _observation(public: Keyring, issuer: str, policy: Policy, now: datetime) -> Observation:

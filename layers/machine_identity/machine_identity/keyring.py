@@ -153,6 +153,8 @@ class Keyring:
     rollover_requested_at: datetime | None = None
     rollover_due_at: datetime | None = None
     """When the active key's time is over, if nobody asks before; the signer has no policy."""
+    rolled_over_at: datetime | None = None
+    """When a key took over last: a request that comes soon after may be the same one again."""
     max_age: timedelta = timedelta()
     """The longest ``max-age`` that the set as it stands may have been published with."""
     longest_max_age: timedelta = timedelta()
@@ -287,6 +289,7 @@ def _keyring(members: dict[str, Any]) -> Keyring:
         intent=intent and Intent(id=intent["id"], written_at=_instant(intent["written_at"])),
         rollover_requested_at=_moment(members["rollover_requested_at"]),
         rollover_due_at=_moment(members["rollover_due_at"]),
+        rolled_over_at=_moment(members["rolled_over_at"]),
         max_age=timedelta(seconds=members["max_age"]),
         longest_max_age=timedelta(seconds=members["longest_max_age"]),
         longest_max_age_at=_moment(members["longest_max_age_at"]),

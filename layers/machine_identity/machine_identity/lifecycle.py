@@ -85,7 +85,10 @@ def next_step(
             return each
     in_vain = Wait(until=now, why="a step failed, and is tried again at the next tick")
     first = min(waits, key=lambda wait: wait.until, default=in_vain)
-    return replace(first, alarms=tuple(alarm for wait in waits for alarm in wait.alarms))
+    alarms = [alarm for wait in waits for alarm in wait.alarms]
+    if keyring.active is not None and keyring.active.kid in evidence.unusable:
+        alarms.append("ActiveKeyFails")
+    return replace(first, alarms=tuple(alarms))
 
 
 def emergency_step(
@@ -263,13 +266,15 @@ def _relocate(at: Situation) -> Decision | None:
 
 
 def _withdraw(at: Situation) -> Decision | None:
-    """Rule 3: the oldest retired key leaves the set when nothing it signed can be valid."""
-    for key in at.keyring.in_state(State.RETIRED)[:1]:
-        until = _withdrawal_at(key, at.policy)
-        if at.now < until:
-            return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
-        return Withdraw(kid=key.kid)
-    return None
+    """Rule 3: a retired key leaves the set when nothing it signed can be valid."""
+    retired = at.keyring.in_state(State.RETIRED)
+    first = min(retired, key=lambda key: _withdrawal_at(key, at.policy), default=None)
+    if first is None:
+        return None
+    until = _withdrawal_at(first, at.policy)
+    if at.now < until:
+        return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
+    return Withdraw(kid=first.kid)
 
 
 def _withdrawal_at(key: Key, policy: Policy) -> datetime:

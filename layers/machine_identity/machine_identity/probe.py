@@ -21,6 +21,7 @@ from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
 from machine_identity.transport import Response, Transport
 
 _TIMEOUT: Final = timedelta(seconds=5)
+"""For both documents together: a run looks several times, and has a minute."""
 _MAX_AGE: Final = re.compile(r'(?:^|[\s,])(?:max-age|s-maxage)="?([0-9]+)', re.IGNORECASE)
 _LONGEST: Final = 2**31
 """What a cache takes for a max-age that it cannot represent (RFC 9111 section 1.2.2)."""
@@ -42,9 +43,10 @@ class Probe:
     def __call__(self) -> Observation:
         """Fetch both documents; the observation bears the time after the last answer."""
         errors: list[timedelta | None] = []
+        until = self._clock() + _TIMEOUT
         try:
-            configuration, leads_for = self._fetch(CONFIGURATION_PATH, errors)
-            jwks, max_age = self._fetch(JWKS_PATH, errors)
+            configuration, leads_for = self._fetch(CONFIGURATION_PATH, errors, until)
+            jwks, max_age = self._fetch(JWKS_PATH, errors, until)
             kids = _kids(jwks) if self._leads_here(configuration) else frozenset[str]()
             digest = hashlib.sha256(json.dumps(jwks, sort_keys=True).encode()).hexdigest()
         except (TransportError, _NothingSeenError) as reason:
@@ -54,10 +56,10 @@ class Probe:
         return Seen(at=self._clock(), kids=kids, max_age=longest, digest=digest, clock_error=error)
 
     def _fetch(
-        self, path: str, errors: list[timedelta | None]
+        self, path: str, errors: list[timedelta | None], until: datetime
     ) -> tuple[dict[str, Any], timedelta]:
         """Return a document and its max-age, and add to ``errors`` what its date says."""
-        answer = self._answer(path, errors)
+        answer = self._answer(path, errors, until)
         if answer.status != _OK:
             raise _NothingSeenError(f"{path} is answered with {answer.status}")
         try:
@@ -68,10 +70,13 @@ class Probe:
             raise _NothingSeenError(f"{path} is not a JSON object")
         return document, _max_age(answer.headers.get("cache-control", ""))
 
-    def _answer(self, path: str, errors: list[timedelta | None]) -> Response:
+    def _answer(self, path: str, errors: list[timedelta | None], until: datetime) -> Response:
         headers = {"Accept": "application/json"}
         asked_at = self._clock()
-        answer = self._transport("GET", self._issuer + path, headers=headers, timeout=_TIMEOUT)
+        left = max(timedelta(), until - asked_at)
+        if not left:
+            raise _NothingSeenError(f"no time was left to ask for {path}")
+        answer = self._transport("GET", self._issuer + path, headers=headers, timeout=left)
         told = dates.instant(answer.headers.get("date"), answer.headers.get("age"))
         errors.append(dates.clock_error(told, asked_at=asked_at, answered_at=self._clock()))
         return answer

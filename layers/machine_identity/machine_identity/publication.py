@@ -3,8 +3,8 @@
 The same keyring gives the same bytes, so that what stands in the bucket is compared, not
 remembered. The key set carries the ``revision`` at which it last changed: S3's ETag is a hash of
 the content and would recur when a set does (rule 6); RFC 7517 section 5 has readers ignore members
-that they do not know. While the keys have a second URL the discovery document names it too, in a
-member that is for ``as_served`` and never leaves.
+that they do not know. While the keys have a second URL the discovery document names it too, in
+members that are for ``as_served`` and never leave.
 """
 
 import json
@@ -25,6 +25,9 @@ CONFIGURATION_PATH = "/.well-known/openid-configuration"
 _PUBLIC: Final = PublicJwk.__annotations__.keys()
 _MATERIAL: Final = ("kty", "n", "e", "crv", "x", "y")
 _OTHER_ISSUERS: Final = "other_issuers"
+_ELSEWHERE: Final = "issuer_elsewhere"
+_MOST: Final = 2**62
+"""Beyond any revision; a number of any length would be read, and not written again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
     configuration = {
         **_leading_to(issuer),
         **({_OTHER_ISSUERS: others} if others else {}),
+        **({_ELSEWHERE: keyring.outgoing[0].url} if keyring.outgoing else {}),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
@@ -66,16 +70,29 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
 def as_served(configuration: dict[str, Any], host: str) -> dict[str, Any]:
     """Return the discovery document as it is to be served to whoever asks ``host``.
 
-    ``host`` chooses among the issuers that were published, and nothing else comes of it: an
-    unknown one is told the issuer in use.
+    ``host`` chooses among the issuers that were published, and nothing else comes of it. An
+    unknown one, such as that by which a CDN asks, is told of the issuer that was in use before, as
+    long as there is one: the new one has shown that it is told apart by its own host.
     """
-    served = {name: value for name, value in configuration.items() if name != _OTHER_ISSUERS}
+    hidden = {_OTHER_ISSUERS, _ELSEWHERE}
+    served = {name: value for name, value in configuration.items() if name not in hidden}
     others = configuration.get(_OTHER_ISSUERS)
-    if urlsplit(str(configuration.get("issuer"))).netloc == host or not isinstance(others, list):
+    if _host(str(configuration.get("issuer"))) == host or not isinstance(others, list):
         return served
-    asked = (each for each in others if isinstance(each, str) and urlsplit(each).netloc == host)
-    issuer = next(asked, None)
+    asked = (each for each in others if isinstance(each, str) and _host(each) == host)
+    elsewhere = configuration.get(_ELSEWHERE)
+    issuer = next(asked, elsewhere if isinstance(elsewhere, str) else None)
     return served if issuer is None else {**served, **_leading_to(issuer)}
+
+
+def _host(url: str) -> str:
+    """Return the host as API Gateway tells it; the port only where it is not the scheme's own."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        return ""
+    return host if port in {None, 443} else f"{host}:{port}"
 
 
 def stands(wanted: Documents, standing: Standing) -> bool:
@@ -93,7 +110,7 @@ def standing_revision(standing: Standing) -> int:
         revision = json.loads(standing.jwks or b"{}").get("revision", 0)
     except (ValueError, AttributeError, RecursionError):
         return 0
-    return revision if type(revision) is int else 0
+    return revision if type(revision) is int and 0 <= revision < _MOST else 0
 
 
 def standing_keys(standing: Standing) -> dict[str, PublicJwk]:
@@ -114,7 +131,8 @@ def standing_issuers(standing: Standing) -> tuple[str, ...]:
     """Return whose discovery document stands in the bucket, the issuer in use first."""
     try:
         document = json.loads(standing.configuration or b"{}")
-        urls = [document["issuer"], *document.get(_OTHER_ISSUERS, [])]
+        others = document.get(_OTHER_ISSUERS, [])
+        urls = [document["issuer"], *(others if isinstance(others, list) else [])]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ()
     return tuple(str(url) for url in urls)

@@ -1,12 +1,12 @@
 """A lost keyring written anew, from what KMS holds and what is published.
 
 A key is ours if KMS has it with our tags, or if the lost document, in our private bucket, still
-names it. If the document can be read, KMS signs with its active key, and it names all that is
-published, then each key keeps its state. Else the oldest that is published and that KMS signs with
-becomes active, since every cache has had the longest time to learn of it; the next is the standby
-key, and the others are retired: published, and signing nothing. No wait has begun in the new
-record, so all of them start now, under the longest intervals that anybody remembers. Any of them
-may have signed, and none but the oldest is sure to be known: nobody falls back to one.
+names it. If the document can be read, KMS signs with its active key, and it names all of ours that
+is published, then each key keeps its state. Else the oldest that is published and that KMS signs
+with becomes active, since every cache has had the longest time to learn of it; the next is the
+standby key, and the others are retired: published, and signing nothing. No wait has begun in the
+new record, so all of them start now, under the longest intervals that anybody remembers. Any of
+them may have signed, and none but the oldest is sure to be known: nobody falls back to one.
 
 What stands in the published set and is nobody's is not taken in, because whoever edited the set
 would choose whom the world trusts. What was revoked stays revoked. Where nothing of ours is seen
@@ -25,6 +25,7 @@ from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring, Outgoing, State
 from machine_identity.policy import Policy
 from machine_identity.steps import Rebuild
+from machine_identity.testimony import Testimony
 
 REVISIONS_LOST: Final = 10**9
 """More than a keyring can have been written after the last thing that is known of it.
@@ -56,6 +57,7 @@ def rebuilt(
         intent=None,
         rollover_requested_at=None,
         rollover_due_at=None,
+        rolled_over_at=None,
         confirmed_kid=None,
         searched_at=None,
         surplus=(),
@@ -63,21 +65,28 @@ def rebuilt(
 
 
 def _issuers(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> dict[str, Any]:
-    """Return which URL assertions name, as the discovery document tells it.
+    """Return which URL assertions name, as far as anything tells.
 
     A switch that was under way begins anew; what assertions may have named stays published.
     """
-    issuer, *others = issuers(lost, evidence.standing)
+    issuer, *others = issuers(lost, evidence.standing, evidence.testimony)
     interval = policy.retire_interval
     outgoing = (Outgoing(url=each, since=now, retire_interval=interval) for each in others)
     return {"issuer": issuer, "incoming": None, "outgoing": tuple(outgoing)}
 
 
-def issuers(lost: Keyring, standing: Standing) -> tuple[str, ...]:
-    """Return under which URLs the keys were published, the one in use first."""
+def issuers(lost: Keyring, standing: Standing, testimony: Testimony | None) -> tuple[str, ...]:
+    """Return under which URLs the keys were published, the one in use first.
+
+    The discovery document tells, of those that the keyring knew if that can be read, since anybody
+    may have edited it; then what the signer has read; and at last the settings.
+    """
     told = publication.standing_issuers(standing)
-    remembered = () if told and lost.revision == 0 else lost.issuers
-    return tuple(dict.fromkeys((*told, *remembered)))
+    if lost.revision:
+        known = tuple(each for each in told if each in lost.issuers)
+        return tuple(dict.fromkeys((*known, *lost.issuers)))
+    signed = (testimony.issuer,) if testimony is not None and testimony.issuer else ()
+    return tuple(dict.fromkeys((*told, *signed))) or lost.issuers
 
 
 def step(keyring: Keyring, why: str) -> Rebuild:
@@ -106,13 +115,12 @@ def _as_recorded(
     """Return the keys in the states that the document gives them, if nothing speaks against it.
 
     It was rolled back across nothing that the public saw, or it was never lost, and somebody
-    edited the published set.
+    edited the published set: strangers in that are no evidence, nor is what it lacks.
     """
     if lost.active is None or lost.active.kid not in enabled:
         return None
-    if not _public(evidence) <= {key.kid for key in lost.keys}:
-        return None
-    return lost.published
+    newer = enabled.keys() & _public(evidence) - {key.kid for key in lost.keys}
+    return None if newer else lost.published
 
 
 def _by_age(

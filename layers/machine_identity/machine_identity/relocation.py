@@ -13,6 +13,7 @@ that becomes active. The standby key is news to the new URL's caches, and waits 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from machine_identity import publication
 from machine_identity.evidence import Evidence, Seen
 from machine_identity.keyring import Incoming, Keyring, Outgoing
 from machine_identity.policy import Policy
@@ -26,7 +27,8 @@ def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
         return keyring
     longest = keyring.longest_max_age
     if isinstance(seen, Seen):
-        at = (incoming.first_seen_at or seen.at) if _shows_active(keyring, seen) else None
+        is_there = _shows_active(keyring, seen) and _stands(keyring, evidence, incoming.url)
+        at = (incoming.first_seen_at or seen.at) if is_there else None
         incoming = replace(incoming, first_seen_at=at)
         longest = max(longest, seen.max_age)
     interval = max(incoming.publication_interval, policy.publication_interval(longest))
@@ -49,7 +51,8 @@ def outlook(keyring: Keyring, policy: Policy) -> tuple[Outlook, ...]:
     incoming = keyring.incoming
     outlooks = [_in_use(keyring)]
     if incoming is not None:
-        held = "rule 1: publish before sign" if incoming.confirmed_at else "the operator's word"
+        is_rule_1 = incoming.first_seen_at is None or incoming.confirmed_at is not None
+        held = "rule 1: publish before sign" if is_rule_1 else "the operator's word"
         ahead = ready_at(incoming)
         outlooks.append(
             Outlook(
@@ -71,8 +74,9 @@ def next_step(
     wanted, incoming = policy.issuer or keyring.issuer, keyring.incoming
     if incoming is not None and incoming.url != wanted:
         return DropIssuer(url=incoming.url, why="the settings ask for another one")
-    if wanted == keyring.issuer:
-        return _drop_outgoing(keyring, policy, now)
+    outgoing = _drop_outgoing(keyring, policy, now)
+    if wanted == keyring.issuer or isinstance(outgoing, DropIssuer):
+        return outgoing
     if incoming is None:
         return AddIssuer(url=wanted)
     held = _hold(keyring, incoming, policy, evidence, now)
@@ -85,7 +89,8 @@ def _hold(
     """Return what keeps assertions from naming the issuer to be; None if nothing does."""
     if not is_seen(keyring, policy, evidence, now):
         why = f"{incoming.url} does not show its own documents with the active key (rule 1)"
-        return Wait(until=now, why=why)
+        is_late = now >= incoming.since + incoming.publication_interval
+        return Wait(until=now, why=why, alarms=("IssuerNotShown",) if is_late else ())
     ready = ready_at(incoming)
     if ready is None or now < ready:
         why = f"some cache may not know the documents of {incoming.url} yet (rule 1)"
@@ -113,7 +118,8 @@ def is_seen(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime)
 
 def _drop_outgoing(keyring: Keyring, policy: Policy, now: datetime) -> DropIssuer | Wait | None:
     waits: list[Wait] = []
-    for each in keyring.outgoing:
+    wanted = policy.issuer
+    for each in (each for each in keyring.outgoing if each.url != wanted):
         until = _goes_at(each, policy)
         if now >= until:
             return DropIssuer(url=each.url, why="nothing that names it can be valid any more")
@@ -137,6 +143,13 @@ def _in_use(keyring: Keyring) -> Outlook:
         not_before=ready_at(incoming),
         held_by="the incoming issuer",
     )
+
+
+def _stands(keyring: Keyring, evidence: Evidence, url: str) -> bool:
+    """Whether no document in the bucket lacks it, which no stranger may have met yet."""
+    issuers, active = publication.standing_issuers(evidence.standing), keyring.active
+    is_absent = active is not None and publication.absent(evidence.standing, active.kid)
+    return not is_absent and (not issuers or url in issuers)
 
 
 def _shows_active(keyring: Keyring, seen: Seen) -> bool:

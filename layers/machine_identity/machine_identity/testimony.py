@@ -18,6 +18,7 @@ from typing import Any, Final
 from machine_identity.errors import MachineIdentityError
 
 VERSION: Final = 1
+_MOST: Final = 2**62
 _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 _CODE: Final = re.compile(r"[a-z0-9_]{0,64}")
 """An ``error`` of RFC 6749 section 5.2, or one of ours."""
@@ -72,6 +73,8 @@ class Testimony:
     revision: int = 0
     keyring_revision: int = 0
     """The keyring's highest that the signer has read: a lower one was rolled back (rule 6)."""
+    issuer: str = ""
+    """Which URL that one had assertions name: where all else is lost, it tells."""
     trials: tuple[Trial, ...] = ()
     fallback: Fallback | None = None
     """The last one."""
@@ -115,6 +118,7 @@ def _testimony(members: dict[str, Any]) -> Testimony:
     return Testimony(
         revision=_count(members["revision"]),
         keyring_revision=_count(members["keyring_revision"]),
+        issuer=_text(members["issuer"]),
         trials=tuple(_trial(each) for each in members["trials"]),
         fallback=None if fallback is None else _fallback(fallback),
         strangers=tuple(_text(each) for each in members["strangers"]),
@@ -153,7 +157,7 @@ def _text(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < _MOST:
         raise ValueError
     return value
 

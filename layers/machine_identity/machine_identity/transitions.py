@@ -69,7 +69,9 @@ def taken(  # noqa: PLR0911 - one a step
     """Return the keyring after a step that changes one key, or none."""
     match step:
         case Promote():
-            return _promoted(keyring, step, policy, now)
+            rolled_over_at = None if keyring.genesis else now
+            keyring = _promoted(keyring, step, policy, now)
+            return replace(keyring, rolled_over_at=rolled_over_at)
         case Prolong():
             return keyring.with_key(replace(keyring.key(step.kid), may_sign_until=step.until))
         case Withdraw():
@@ -188,10 +190,10 @@ def _relocated(keyring: Keyring, step: Relocation, policy: Policy, now: datetime
         case SwitchIssuer():
             return _switched(keyring, step, policy, now)
         case DropIssuer():
+            if keyring.incoming is not None and keyring.incoming.url == step.url:
+                return replace(keyring, incoming=None)  # it may have been in use before
             outgoing = tuple(each for each in keyring.outgoing if each.url != step.url)
-            is_incoming = keyring.incoming is not None and keyring.incoming.url == step.url
-            incoming = None if is_incoming else keyring.incoming
-            return replace(keyring, incoming=incoming, outgoing=outgoing)
+            return replace(keyring, outgoing=outgoing)
         case _:
             assert_never(step)
 
@@ -202,7 +204,9 @@ def _switched(keyring: Keyring, step: SwitchIssuer, policy: Policy, now: datetim
     old = Outgoing(url=step.retires, since=now, retire_interval=policy.retire_interval)
     for key in keyring.in_state(State.STANDBY):
         keyring = keyring.with_key(replace(key, first_seen_at=None))
-    return replace(keyring, issuer=step.url, incoming=None, outgoing=(*kept, old))
+    return replace(
+        keyring, issuer=step.url, incoming=None, outgoing=(*kept, old), confirmed_kid=None
+    )
 
 
 def _revoked(keyring: Keyring, step: Revoke, policy: Policy, now: datetime) -> Keyring:

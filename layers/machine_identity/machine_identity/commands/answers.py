@@ -107,7 +107,8 @@ def _confirmed(rotation: Rotation, asked: Confirm) -> Answer:
     if asked.issuer is not None:
         run = rotation.confirm_issuer(asked.issuer, unsafe=asked.unsafe)
         incoming = run.keyring.incoming
-        word = incoming is not None and incoming.confirmed_at is not None
+        is_asked = incoming is not None and incoming.url == asked.issuer
+        word = is_asked and incoming is not None and incoming.confirmed_at is not None
         is_confirmed = word or run.keyring.issuer == asked.issuer
         return {**_done(rotation, run), "confirmed": asked.issuer if is_confirmed else None}
     run = rotation.confirm(str(asked.kid))

@@ -82,10 +82,12 @@ class Lookout:
         except LostKeyringError as error:
             held = self.keyring.salvage()
             return self._rebuilt(
-                held, self._seen(_lost(held, standing), standing, testimony), error
+                held, self._seen(_lost(held, standing, testimony), standing, testimony), error
             )
         if held.tag is None:
-            return self._begun(held, self._seen(_lost(held, standing), standing, testimony))
+            return self._begun(
+                held, self._seen(_lost(held, standing, testimony), standing, testimony)
+            )
         return self._found(held, self._seen(held.keyring, standing, testimony))
 
     def unusable(self, keyring: Keyring) -> frozenset[str]:
@@ -123,8 +125,9 @@ class Lookout:
         genesis = self._is_genesis(evidence)
         if not genesis:
             evidence = replace(evidence, search=self._searched(evidence))
+            known = (evidence.testimony or Testimony()).keyring_revision
             found = recovery.rebuilt(
-                held.keyring, self._policy, evidence, self._world.clock(), known=0
+                held.keyring, self._policy, evidence, self._world.clock(), known=known
             )
             if found.keys:
                 why = "the keyring is gone, and keys of ours are in use"
@@ -197,7 +200,7 @@ class Lookout:
             return None
 
 
-def _lost(held: Held, standing: Standing) -> Keyring:
+def _lost(held: Held, standing: Standing, testimony: Testimony | None) -> Keyring:
     """Return what is left of a keyring, with the issuer under which to look."""
-    issuer, *_ = recovery.issuers(held.keyring, standing)
+    issuer, *_ = recovery.issuers(held.keyring, standing, testimony)
     return replace(held.keyring, issuer=issuer, incoming=None)

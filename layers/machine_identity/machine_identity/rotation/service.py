@@ -15,7 +15,7 @@ from machine_identity import canary, lifecycle, publication, relocation
 from machine_identity.errors import MachineIdentityError
 from machine_identity.evidence import Evidence
 from machine_identity.forecast import Forecast, forecast
-from machine_identity.keyring import Key, Keyring, State
+from machine_identity.keyring import Key, Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.aftermath import Revocation
 from machine_identity.rotation.emergency import revoke
@@ -126,8 +126,8 @@ class Rotation:
 
     def _may_roll_over_again_at(self, keyring: Keyring) -> datetime:
         """Return until when an event may be the repetition of one that was served."""
-        rollovers = [key.since for key in keyring.in_state(State.RETIRED)]
-        return max(rollovers, default=datetime.min.replace(tzinfo=UTC)) + self.policy.tick_interval
+        at = keyring.rolled_over_at or datetime.min.replace(tzinfo=UTC)
+        return at + self.policy.tick_interval
 
     def _refuse_before_its_time(self, keyring: Keyring, kid: str) -> None:
         standby = keyring.standby

@@ -69,7 +69,17 @@ class RotationSettings:
             known = ", ".join(PARAMETERS)
             raise SettingsError(f"no setting of rotation is called {unknown[0]}: it has {known}")
         changed = {PARAMETERS[name]: value for name, value in changes.items()}
-        return self.from_environment({**self.variables, **changed}).policy
+        try:
+            return self.from_environment({**self.variables, **changed}).policy
+        except SettingsError as error:
+            raise type(error)(_in_parameters(str(error))) from None
+
+
+def _in_parameters(sentence: str) -> str:
+    """Return the sentence with the names that the template gives the variables."""
+    for parameter, variable in PARAMETERS.items():
+        sentence = sentence.replace(variable, parameter)
+    return sentence
 
 
 def _public_url(environment: Environment) -> str:

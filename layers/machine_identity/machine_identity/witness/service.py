@@ -80,8 +80,8 @@ class Witness:
         def change(standing: Testimony) -> Testimony:
             told = _merged(canary.trials(keyring, standing, registered), trials, tried)
             seen = standing.strangers if strangers is None else strangers
-            read = max(standing.keyring_revision, keyring.revision)
-            return replace(standing, keyring_revision=read, trials=told, strangers=seen)
+            standing = _with_keyring(standing, keyring)
+            return replace(standing, trials=told, strangers=seen)
 
         testimony = self._testimony.change(change)
         at = [canary.next_trial_at(keyring, each, self._times) for each in testimony.trials]
@@ -151,6 +151,12 @@ class Witness:
 
     def _published(self, keyring: Keyring) -> PublishedSet:
         return PublishedSet(keyring.issuer, self._world.transport, self._world.clock)
+
+
+def _with_keyring(standing: Testimony, keyring: Keyring) -> Testimony:
+    if keyring.revision <= standing.keyring_revision:
+        return standing
+    return replace(standing, keyring_revision=keyring.revision, issuer=keyring.issuer)
 
 
 def _merged(
