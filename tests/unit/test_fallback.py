@@ -118,6 +118,18 @@ def test_a_key_whose_time_was_over_is_not_called_back_when_its_successor_breaks(
     assert prolongation(rolled_over(), standby_only, POLICY, START) is None
 
 
+def test_a_fallback_from_a_key_that_is_not_active_any_more_prolongs_nothing() -> None:
+    """A testimony of the future would prolong for ever else, whoever signs by then."""
+    stale = Testimony(fallback=Fallback(kid="gone", previous="retired", at=ENDS))
+    assert prolongation(rolled_over(), told(stale), POLICY, ENDS) is None
+
+
+def test_rule_3_a_key_that_is_prolonged_holds_back_no_other() -> None:
+    older = retired("older", since=START - DAY, may_sign_until=ENDS + 99 * DAY)
+    keyring = ring(older, retired(may_sign_until=ENDS), active(), standby())
+    assert step_at(keyring, START + RETIRE_INTERVAL) == Withdraw(kid="retired")
+
+
 def test_the_next_tick_prolongs_before_anything_is_withdrawn_and_switches_nothing_back() -> None:
     now = START + RETIRE_INTERVAL
     keyring = rolled_over()

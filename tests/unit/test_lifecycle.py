@@ -631,3 +631,15 @@ def test_rule_6_a_keyring_of_newer_code_is_not_written_by_what_kms_says_either()
     newer = replace(ring(active()), version=2)
     broken = shown(unseen(START), unusable=frozenset({"active"}))
     assert repairs.noted(newer, broken, START) == newer
+
+
+def test_an_active_key_that_kms_does_not_sign_with_is_an_alarm_beside_whatever_is_waited_for() -> (
+    None
+):
+    keyring = ring(active(), standby(first_seen_at=START))
+    wait = step_at(keyring, START, unusable=frozenset({"active"}))
+    assert isinstance(wait, Wait)
+    assert wait.alarms == ("ActiveKeyFails",)
+    fine = step_at(keyring, START, unusable=frozenset({"standby-to-be"}))
+    assert isinstance(fine, Wait)
+    assert fine.alarms == ()

@@ -308,3 +308,22 @@ def test_rule_8_a_key_under_a_false_name_is_a_stranger_and_hides_its_victim(
 ) -> None:
     site.put(JWKS_PATH, {"keys": keys})
     assert site.seen().kids == kids
+
+
+@pytest.mark.parametrize(("takes", "is_seen"), [(4, True), (5, False)])
+def test_both_documents_have_five_seconds_together(
+    site: Site, takes: int, *, is_seen: bool
+) -> None:
+    timeouts: list[timedelta] = []
+
+    def slow(*arguments: str, timeout: timedelta, **more: Any) -> Response:
+        timeouts.append(timeout)
+        answer = site(*arguments, timeout=timeout, **more)
+        site.instant += (takes - 1) * SECOND
+        return answer
+
+    seen = Probe(ISSUER, slow, lambda: site.instant)()
+    assert isinstance(seen, Seen) is is_seen
+    assert timeouts == [5 * SECOND, (5 - takes) * SECOND][: 1 + is_seen]
+    if isinstance(seen, Unseen):
+        assert seen.why == f"no time was left to ask for {JWKS_PATH}"

@@ -275,6 +275,55 @@ def test_an_edit_of_the_set_takes_no_key_its_state_whatever_revision_it_claims(
     assert not old.orphans()
 
 
+def test_strangers_in_an_edited_set_are_no_evidence_of_a_rollback(unwatched: World) -> None:
+    before = {key.kid: key.state for key in unwatched.keyring().keys}
+    edit(unwatched, drop=set())
+    document = unwatched.published.documents[JWKS]
+    edited = json.loads(document.body)
+    edited["keys"].append({"kty": "RSA", "kid": "stranger"})
+    body = json.dumps(edited).encode()
+    unwatched.published.documents[JWKS] = replace(document, body=body, tag="by hand")
+    run = unwatched.rotation().tick()
+    assert isinstance(run.steps[0], Rebuild)
+    assert {key.kid: key.state for key in run.keyring.keys} == before
+
+
+def test_the_documents_of_another_stack_over_ours_take_no_key_its_state(unwatched: World) -> None:
+    before = unwatched.keyring()
+    other = World()
+    other.tick()
+    for name, theirs in other.published.documents.items():
+        body = theirs.body.replace(b'"revision": ', b'"revision": 99')
+        unwatched.published.documents[name] = replace(theirs, body=body, tag=f"theirs {name}")
+    ring = unwatched.rotation().tick().keyring
+    assert {key.kid: key.state for key in ring.keys} == {key.kid: key.state for key in before.keys}
+    assert ring.issuer == before.issuer
+    assert published_kids(unwatched) == [key.kid for key in before.keys]
+
+
+def test_after_a_loss_a_rollover_can_be_asked_for_at_once_and_once_only(old: World) -> None:
+    old.is_unsafe = True
+    delete(old)
+    old.rotation().tick()
+    old.now += SECOND
+    old.rotation().rotate(unsafe=True)
+    active = old.active().kid
+    old.now += SECOND
+    old.rotation().rotate(unsafe=True)
+    assert old.active().kid == active
+
+
+def test_where_nobody_signed_a_request_that_comes_twice_counts_once(old: World) -> None:
+    old.is_unsafe = True
+    delete(old)
+    old.published.delete(JWKS)
+    old.rotation().tick()
+    for _ in range(2):
+        old.now += SECOND
+        old.rotation().rotate(unsafe=True)
+    assert [type(step) for _, step in old.steps].count(Promote) == 2 + 1
+
+
 def test_keys_that_the_document_names_and_the_set_lacks_are_retired_if_kms_signs_with_them(
     unwatched: World,
 ) -> None:

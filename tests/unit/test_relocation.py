@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 import jwt
@@ -358,7 +359,67 @@ def test_the_old_issuer_may_come_back_while_it_still_stands(world: World) -> Non
     assert world.keyring().issuers == (ISSUER,)
 
 
+@pytest.mark.parametrize("settings", list(product([ISSUER, OTHER, THIRD], repeat=3)))
+def test_rule_3_wherever_the_settings_wander_what_an_assertion_names_shows_its_documents(
+    world: World, settings: tuple[str, ...]
+) -> None:
+    """A signer may name an issuer for its bound, and what it made is looked at for a while."""
+    to_come, copies = list(settings), [(world.now, ISSUER)]
+    while world.now < START + timedelta(hours=6):
+        if world.keyring().issuer == OTHER and to_come:
+            world.issuer = to_come.pop(0)
+        confirm(world, world.issuer)
+        every_tick(world, world.now + TICK)
+        copies.append((world.now, world.keyring().issuer))
+        long_ago = world.now - POLICY.signer_bound - timedelta(minutes=11)
+        for issuer in {issuer for at, issuer in copies if at >= long_ago}:
+            assert document(world, issuer)["issuer"] == issuer
+    assert not to_come
+
+
+def test_an_old_url_behind_a_cdn_keeps_its_documents_for_as_long_as_any_other(
+    world: World,
+) -> None:
+    cdn_asks = "https://abc.execute-api.example"
+    assert document(world, cdn_asks)["issuer"] == ISSUER
+    switched(world)
+    assert document(world, cdn_asks)["issuer"] == ISSUER
+    every_tick(world, world.now + RETIREMENT)
+    assert document(world, cdn_asks)["issuer"] == OTHER
+
+
+def test_documents_of_the_old_issuer_go_although_a_third_is_asked_for(world: World) -> None:
+    switched(world)
+    world.issuer = THIRD
+    every_tick(world, world.now + RETIREMENT + TICK)
+    assert world.keyring().issuers == (OTHER, THIRD)
+
+
 # What is told
+
+
+@pytest.mark.parametrize(("late", "alarms"), [(-SECOND, ()), (0 * SECOND, ("IssuerNotShown",))])
+def test_an_issuer_that_never_shows_its_documents_is_an_alarm(
+    late: timedelta, alarms: tuple[str, ...]
+) -> None:
+    world = World()
+    world.tick()
+    world.issuer = OTHER
+    world.url.unreachable.add("new.example")
+    world.tick(ASKED)
+    every_tick(world, ASKED + PUBLICATION + late)
+    wait = world.steps[-1][1]
+    assert isinstance(wait, Wait)
+    assert wait.alarms == alarms
+    told = commands.answer(world.rotation(), {"command": "status"}, lambda _: POLICY)["issuers"]
+    assert (told[1]["not_before"], told[1]["held_by"]) == (None, "rule 1: publish before sign")
+
+
+def test_nothing_is_answered_as_confirmed_but_what_is(world: World) -> None:
+    confirm(world)
+    world.clock_error = timedelta(hours=1)
+    asked = {"command": "confirm", "issuer": THIRD}
+    assert commands.answer(world.rotation(), asked, lambda _: POLICY)["confirmed"] is None
 
 
 def test_status_tells_of_each_issuer_what_comes_next_when_and_what_holds_it(
@@ -401,7 +462,7 @@ def test_a_plan_shows_what_other_settings_would_do_and_does_nothing() -> None:
     told = planned(world, other, PublicUrl=OTHER)
     assert given == [{"PublicUrl": OTHER}]
     at = {each["step"]: each["at"] for each in told["steps"]}
-    assert at["AddIssuer"] == START.isoformat()
+    assert at["AddIssuer"] == at["ConfirmIssuer"] == START.isoformat()
     assert at["SwitchIssuer"] == (START + PUBLICATION).isoformat()
     assert at["DropIssuer"] == (START + PUBLICATION + RETIREMENT).isoformat()
     assert world.keyring() == before
@@ -489,6 +550,55 @@ def test_a_keyring_rolled_back_across_a_switch_goes_on_with_the_issuer_that_is_p
     assert world.keyring().issuer == OTHER
     assert document(world, OTHER)["issuer"] == OTHER
     assert document(world, ISSUER)["issuer"] == ISSUER, "it is kept for a while, to be sure"
+
+
+@pytest.mark.parametrize("loss", [lose, tear])
+def test_where_the_discovery_document_is_lost_too_the_signer_knows_which_issuer_is_in_use(
+    world: World, loss: Callable[[World], None]
+) -> None:
+    world.prove()
+    loss(world)
+    world.published.delete("default" + CONFIGURATION_PATH)
+    world.tick(ASKED + TICK)
+    assert world.keyring().issuers == (ISSUER, OTHER)
+    assert world.keyring().incoming is not None
+
+
+def test_an_issuer_that_somebody_wrote_into_the_document_is_not_taken_for_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "check", lambda: None)
+    for name, changes in (("jwks.json", {"revision": 99}), ("openid-configuration", {})):
+        path = f"default/.well-known/{name}"
+        standing = world.published.documents[path]
+        edited = {**json.loads(standing.body), **changes}
+        if "issuer" in edited:
+            edited["issuer"] = "https://evil.example"
+        body = json.dumps(edited).encode()
+        world.published.documents[path] = replace(standing, body=body, tag="by hand")
+    run = world.rotation().tick()
+    assert isinstance(run.steps[0], Rebuild)
+    assert world.keyring().issuers == (ISSUER, OTHER)
+
+
+def test_rule_1_a_document_in_the_bucket_without_it_starts_the_wait_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(has_cdn=True)
+    monkeypatch.setattr(world, "check", lambda: None)
+    world.tick()
+    world.issuer = OTHER
+    world.tick(ASKED)
+    every_tick(world, ASKED + 2 * TICK)
+    path = "default" + CONFIGURATION_PATH
+    standing = world.published.documents[path]
+    alone = json.loads(standing.body)
+    del alone["other_issuers"]
+    world.published.documents[path] = replace(standing, body=json.dumps(alone).encode(), tag="x")
+    world.tick(world.now + SECOND)  # a copy shows it still, and the run puts it right
+    incoming = world.keyring().incoming
+    assert incoming is not None
+    assert incoming.first_seen_at == world.now
 
 
 class _DiedError(BaseException):

@@ -83,7 +83,8 @@ def issuers(lost: Keyring, standing: Standing, testimony: Testimony | None) -> t
     """
     told = publication.standing_issuers(standing)
     if lost.revision:
-        known = tuple(each for each in told if each in lost.issuers)
+        is_ours = bool(told) and told[0] in lost.issuers
+        known = (each for each in told if is_ours and each in lost.issuers)
         return tuple(dict.fromkeys((*known, *lost.issuers)))
     signed = (testimony.issuer,) if testimony is not None and testimony.issuer else ()
     return tuple(dict.fromkeys((*told, *signed))) or lost.issuers

@@ -81,13 +81,11 @@ class Lookout:
             held = self.keyring.read_to_act(standing, testimony)
         except LostKeyringError as error:
             held = self.keyring.salvage()
-            return self._rebuilt(
-                held, self._seen(_lost(held, standing, testimony), standing, testimony), error
-            )
+            lost = _lost(held, standing, testimony)
+            return self._rebuilt(held, self._seen(lost, standing, testimony), error)
         if held.tag is None:
-            return self._begun(
-                held, self._seen(_lost(held, standing, testimony), standing, testimony)
-            )
+            lost = _lost(held, standing, testimony)
+            return self._begun(held, self._seen(lost, standing, testimony))
         return self._found(held, self._seen(held.keyring, standing, testimony))
 
     def unusable(self, keyring: Keyring) -> frozenset[str]:
