@@ -53,7 +53,8 @@ def _ring(ring: Keyring, names: dict[str, int | None], age: Age) -> tuple[Any, .
         (ring.genesis, intent, ring.rollover_requested_at, ring.rollover_due_at),
         (ring.max_age, ring.longest_max_age, ring.longest_max_age_at),
         (names.get(ring.confirmed_kid or ""), age(ring.searched_at)),
-        (ring.issuers, tuple(age(each.found_at) for each in ring.surplus)),
+        (ring.issuers, age(ring.rolled_over_at)),
+        tuple(age(each.found_at) for each in ring.surplus),
     )
 
 
