@@ -13,7 +13,7 @@ from machine_identity.aws.s3 import Document
 from machine_identity.keyring import Keyring
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
 from tests.outside import KmsKey
-from tests.properties.acts import MINUTE, Act, pick, tick
+from tests.properties.acts import MINUTE, Act, pick, prove, tick
 from tests.properties.promise import NOTHING
 from tests.properties.stage import KEYRING, Stage
 
@@ -71,10 +71,15 @@ def lose_the_keyring(stage: Stage, dial: int) -> None:
 
 
 def roll_the_keyring_back(stage: Stage, dial: int) -> None:
-    """Restore an older version of the keyring, as an operator might, where nothing is amiss."""
+    """Restore an older version of the keyring, as an operator might, where nothing is amiss.
+
+    The canary has read the newer one, as it does every quarter of an hour: by that, or by the
+    published set, is a rollback known.
+    """
     keyring = stage.keyring()
     if keyring is None or not _is_sound(stage, keyring):
         return
+    prove(stage, 0)
     stage.state.documents[KEYRING] = pick(stage.past[-12:], dial)
     tick(stage, dial // 12)
 

@@ -37,6 +37,7 @@ class Life:
     history: list[Published] = field(default_factory=list)
     tagged: dict[str, str] = field(default_factory=dict)
     steps: list[Planned] = field(default_factory=list)
+    """What was recorded."""
 
     def run(
         self,
@@ -65,10 +66,10 @@ class Life:
             step = lifecycle.next_step(self.keyring, policy, evidence, now)
             if isinstance(step, Wait):
                 return step.until
-            self.steps.append(Planned(at=now, step=step))
             after = self.after(step, policy, now)
             if is_last_record_lost and not left:
                 return now
+            self.steps.append(Planned(at=now, step=step))
             self.save(after)
             own_intent = after.intent.id if after.intent else None
             if isinstance(step, Publish):

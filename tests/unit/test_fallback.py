@@ -124,10 +124,14 @@ def test_a_fallback_from_a_key_that_is_not_active_any_more_prolongs_nothing() ->
     assert prolongation(rolled_over(), told(stale), POLICY, ENDS) is None
 
 
-def test_rule_3_a_key_that_is_prolonged_holds_back_no_other() -> None:
-    older = retired("older", since=START - DAY, may_sign_until=ENDS + 99 * DAY)
-    keyring = ring(older, retired(may_sign_until=ENDS), active(), standby())
-    assert step_at(keyring, START + RETIRE_INTERVAL) == Withdraw(kid="retired")
+def test_rule_3_retired_keys_leave_in_the_order_in_which_they_retired() -> None:
+    older = retired("older", since=START - DAY, retire_interval=RETIRE_INTERVAL + 9 * DAY)
+    keyring = ring(older, retired(), active(), standby())
+    end = START + RETIRE_INTERVAL + 8 * DAY
+    assert until(step_at(keyring, end - SECOND)) == end
+    assert step_at(keyring, end) == Withdraw(kid="older")
+    gone = replace(keyring, keys=keyring.keys[1:])
+    assert step_at(gone, end) == Withdraw(kid="retired")
 
 
 def test_the_next_tick_prolongs_before_anything_is_withdrawn_and_switches_nothing_back() -> None:

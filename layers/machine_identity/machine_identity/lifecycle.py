@@ -266,15 +266,17 @@ def _relocate(at: Situation) -> Decision | None:
 
 
 def _withdraw(at: Situation) -> Decision | None:
-    """Rule 3: a retired key leaves the set when nothing it signed can be valid."""
-    retired = at.keyring.in_state(State.RETIRED)
-    first = min(retired, key=lambda key: _withdrawal_at(key, at.policy), default=None)
-    if first is None:
-        return None
-    until = _withdrawal_at(first, at.policy)
-    if at.now < until:
-        return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
-    return Withdraw(kid=first.kid)
+    """Rule 3: the oldest retired key leaves the set when nothing it signed can be valid.
+
+    One after the other: a signer whose settings are a moment old may sign with a key that has just
+    taken over as it did with the one before, whose wait remembers those settings.
+    """
+    for key in at.keyring.in_state(State.RETIRED)[:1]:
+        until = _withdrawal_at(key, at.policy)
+        if at.now < until:
+            return Wait(until=until, why="what the retired key signed may be valid (rule 3)")
+        return Withdraw(kid=key.kid)
+    return None
 
 
 def _withdrawal_at(key: Key, policy: Policy) -> datetime:
