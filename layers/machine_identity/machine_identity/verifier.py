@@ -18,7 +18,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -26,6 +25,7 @@ from machine_identity import access_token, jws
 from machine_identity.access_token import Expectations, VerifiedClaims
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
 from machine_identity.jwks_cache import TrustedKey
+from machine_identity.records import record
 
 MOST_KEPT: Final = 1024
 """Of tokens seen before: about one kilobyte each, and callers decide how many there are."""
@@ -39,7 +39,7 @@ class KeySource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TrustedIssuer:
     """Whose tokens are taken: what they must say, and where the keys come from."""
 
@@ -47,7 +47,7 @@ class TrustedIssuer:
     keys: KeySource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Seen:
     """A token that was verified before, by which key, and what it says."""
 
@@ -68,6 +68,7 @@ class Verifier:
             raise SettingsError("there must be an issuer to trust, and none of them twice")
         if not self._algorithms or not self._algorithms <= set(jws.ALGORITHMS):
             raise SettingsError(f"algorithms must be some of {', '.join(jws.ALGORITHMS)}")
+        jws.prepare(self._algorithms)
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._lock = threading.Lock()
 
