@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
-from machine_identity.errors import TransportError
+from machine_identity.errors import SettingsError, TransportError
 from machine_identity.records import hidden, record
 
 if TYPE_CHECKING:
@@ -91,6 +91,20 @@ def send(
         raise TransportError(f"{parts.hostname} answers with {error}") from None
 
 
+def check(url: str) -> None:
+    """Say of a setting whether it can be asked at all. Raises SettingsError."""
+    try:
+        _parts(url)
+    except TransportError as error:
+        raise SettingsError(str(error)) from None
+
+
+def prepare(url: str) -> None:
+    """Make ready to ask ``url``: whoever does at its start spares its first caller 25 ms."""
+    if url.startswith("https://"):
+        _context()
+
+
 class _UnusableError(Exception):
     """There is an answer, and it is not taken."""
 
@@ -157,7 +171,7 @@ def _connection(parts: SplitResult) -> http.client.HTTPConnection:
 
 
 def _context() -> ssl.SSLContext:
-    """Return the one TLS context, made at the first call: reading the system's CAs takes time."""
+    """Return the one TLS context, made when it is wanted: reading the system's CAs takes time."""
     if not _contexts:
         _contexts.append(ssl.create_default_context())
     return _contexts[0]
