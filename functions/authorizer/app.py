@@ -1,17 +1,17 @@
 """Steps 10 to 12: whether a bearer token may call this API.
 
 A Lambda authorizer of an HTTP API (payload 2.0, simple response). A refused call learns nothing:
-the reason, a stable code, is in the log beside the API's request id. When the issuer's keys are
-not to be had it raises, and API Gateway answers 500: nobody is let in or turned away unjudged.
-Standard logging and no client of AWS: its cold start is every caller's.
+the reason, a stable code, is in the log beside the API's request id, and counted. When the keys of
+the issuer are not to be had it raises, and API Gateway answers 500: nobody is let in or turned
+away unjudged. Standard logging and no client of AWS: its cold start is every caller's.
 """
 
 import logging
 import os
 from typing import Any
 
-from machine_identity import clock, transport
-from machine_identity.errors import InvalidTokenError, KeySetUnavailableError
+from machine_identity import clock, emf, transport
+from machine_identity.errors import InvalidTokenError, KeySetUnavailableError, Refusal
 from machine_identity.jwks_client import JwksClient
 from machine_identity.settings.authorizer import (
     AuthorizerSettings,
@@ -22,6 +22,8 @@ from machine_identity.verifier import TrustedIssuer, Verifier
 
 logger = logging.getLogger("authorizer")
 settings = AuthorizerSettings.from_environment(os.environ)
+for issuer in settings.issuers:
+    transport.prepare(issuer.location.jwks_uri or issuer.location.issuer)
 verifier = Verifier(
     [
         TrustedIssuer(
@@ -39,6 +41,11 @@ verifier = Verifier(
 )
 
 
+def count(name: str, reason: Refusal | None = None) -> None:
+    """Count in CloudWatch, which reads it from what the function prints."""
+    print(emf.line(name, service="authorizer", now=clock.now(), reason=reason))  # noqa: T201
+
+
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda gives two
     """Answer ``isAuthorized``, and who calls. Raises KeySetUnavailableError."""
     try:
@@ -46,9 +53,12 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 -
     except InvalidTokenError as refused:
         record = {"code": refused.code.value, "api_request_id": correlation_id(event)}
         logger.warning("token refused: %s", refused.code.value, extra=record)
+        count("Refused", refused.code)
         return {"isAuthorized": False, "context": {}}
     except KeySetUnavailableError:
         record = {"code": "key_set_unavailable", "api_request_id": correlation_id(event)}
         logger.error("token not judged", extra=record)  # noqa: TRY400 - Lambda logs the traceback
+        count("NotJudged")
         raise
+    count("Authorized")
     return {"isAuthorized": True, "context": claims.context()}

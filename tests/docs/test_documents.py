@@ -1,15 +1,24 @@
 """What the documents say is what the code does: their numbers, names and commands."""
 
+import http.client
 import re
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import jwt
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bench import cost, timings
 from functions.uppercase.app import MAX_BODY_BYTES
 from local.template import load
 from machine_identity import jwk, providers
+from machine_identity.errors import Refusal
+from tests.key_set_server import KeySetServer
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -68,10 +77,12 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
 
 def test_the_runbook_tells_what_to_do_about_every_metric_and_about_no_other() -> None:
     core = ROOT / "layers" / "machine_identity" / "machine_identity"
-    token = (ROOT / "functions" / "token" / "app.py").read_text()
+    handlers = "\n".join(
+        (ROOT / "functions" / name / "app.py").read_text() for name in ("token", "authorizer")
+    )
     decisions = "\n".join(each.read_text() for each in core.rglob("*.py"))
     counted = {
-        *re.findall(r'count\("(\w+)"', token),
+        *re.findall(r'count\("(\w+)"', handlers),
         *re.findall(r'alarms(?:=|\.append)\("(\w+)"', decisions),
         *re.findall(r'"([A-Z]\w+)":', (core / "commands" / "metrics.py").read_text()),
     }
@@ -82,6 +93,63 @@ def test_the_runbook_tells_what_to_do_about_every_metric_and_about_no_other() ->
         for name in re.findall(r"`(\w+)`", row.split("|")[1])
     }
     assert named == counted
+
+
+def test_the_runbook_tells_what_every_reason_for_a_refusal_means_and_of_no_other() -> None:
+    table = (ROOT / "docs" / "runbook.md").read_text().split("| reason |")[1].split("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
+    assert sorted(named) == sorted(Refusal)
+
+
+EXAMPLES = [
+    (document, example)
+    for document in DOCUMENTS
+    for example in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+    if "machine_identity.bearer" in example
+]
+
+
+@pytest.mark.parametrize(("document", "example"), EXAMPLES, ids=lambda each: Path(each).name[:20])
+def test_the_example_of_a_guarded_service_runs_as_it_stands(document: Path, example: str) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    published = jwk.from_public_key(key.public_key(), "RS256")
+    with KeySetServer({"keys": [published]}) as issuer, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        # All that is changed is who is trusted, and the port.
+        places = {'"https://issuer.example"': repr(issuer.issuer), "8000": str(port)}
+        for written, here in places.items():
+            assert example.count(written) == 1, document
+            example = example.replace(written, here)
+        claims = {"iss": issuer.issuer, "aud": "api://orders", "exp": 4_000_000_000}
+        granted = {**claims, "client_id": "client-1", "scope": "read"}
+        good, poor = (
+            jwt.encode(each, key, "RS256", headers={"kid": published["kid"]})
+            for each in (granted, {**granted, "scope": "write"})
+        )
+        with subprocess.Popen([sys.executable, "-c", example], stderr=subprocess.DEVNULL) as ran:
+            try:
+                assert answered(port, {"Authorization": f"Bearer {good}"}) == (200, "client-1")
+                assert answered(port, {"Authorization": f"Bearer {poor}"})[0] == 403
+                assert answered(port, {})[0] == 401
+            finally:
+                ran.terminate()
+
+
+def answered(port: int, headers: dict[str, str]) -> tuple[int, str]:
+    """Ask a service that may still be starting."""
+    for _ in range(200):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=9)
+        try:
+            connection.request("GET", "/", headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise AssertionError("the service did not start")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.name)

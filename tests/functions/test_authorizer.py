@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from machine_identity import clock
+from machine_identity import clock, transport
 from machine_identity.errors import KeySetUnavailableError, SettingsError
 from tests.handlers import ROOT, Context, cold_start, event
 from tests.key_set_server import Answer, KeySetServer
@@ -192,14 +192,102 @@ def test_nothing_of_a_token_is_ever_logged(
         assert claim not in shown
 
 
-def test_the_cold_start_imports_no_more_than_it_uses(start: Callable[[], ModuleType]) -> None:
-    start()  # under this environment the same start works
+NEEDLESS = {
+    *("jwt", "joserfc", "aws_lambda_powertools", "boto3", "botocore", "requests", "urllib3"),
+    *("dataclasses", "inspect", "ast", "asyncio", "urllib.request", "importlib.metadata"),
+    *("cryptography.x509", "cryptography.hazmat.primitives.serialization", "encodings.idna"),
+    *("cryptography.hazmat.backends.openssl.backend", "machine_identity.jwk"),
+}
+"""What somebody may import without a thought, and what it is not needed for."""
+
+
+def imported(then: str = "pass") -> set[str]:
+    """Return what a fresh interpreter has imported after the start, and after ``then``."""
     program = (
-        "import runpy, sys; runpy.run_path('functions/authorizer/app.py');"
-        "print(*(name.partition('.')[0] for name in sys.modules))"
+        "import json, runpy, sys; app = runpy.run_path('functions/authorizer/app.py');"
+        f"{then}; print(*sys.modules, file=sys.stderr)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    heavy = {"jwt", "joserfc", "aws_lambda_powertools", "boto3", "botocore", "requests", "urllib3"}
-    assert heavy.isdisjoint(ran.stdout.split())
+    return set(ran.stderr.splitlines()[-1].split())
+
+
+def test_up_to_its_first_decision_it_imports_no_more_than_it_uses(
+    start: Callable[[], ModuleType],
+) -> None:
+    start()  # under this environment the same start works
+    case = "events/authorizer/allowed.json"
+    decision = f"answer = app['handler'](json.load(open('{case}')), None)"
+    names = imported(f"{decision}; assert answer['isAuthorized'] is True")
+    assert NEEDLESS.isdisjoint(names)
+    ours = {each.partition(".")[2] for each in names if each.startswith("machine_identity.")}
+    assert ours == {
+        *("access_token", "clock", "emf", "errors", "jwks_cache", "jwks_client", "jws"),
+        *("records", "settings", "settings.authorizer", "settings.environment", "transport"),
+        "verifier",
+    }
+
+
+@pytest.mark.parametrize(("algorithm", "is_needed"), [("ES256", True), ("PS256", False)])
+def test_what_only_some_algorithms_need_is_imported_at_the_start_and_for_them_only(
+    algorithm: str,
+    is_needed: bool,  # noqa: FBT001 - of a table
+    start: Callable[[], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALLOWED_ALGORITHMS", algorithm)
+    start()
+    assert ("cryptography.hazmat.backends.openssl.backend" in imported()) is is_needed
+
+
+@pytest.mark.parametrize(
+    ("jwks_uri", "count"), [("https://issuer.example/keys", 1), ("", 1), (None, 0)]
+)
+def test_the_system_s_authorities_are_read_before_the_first_call_where_there_is_tls(
+    jwks_uri: str | None,
+    count: int,
+    start: Callable[[], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contexts: list[object] = []
+    monkeypatch.setattr(transport, "_contexts", contexts)
+    if jwks_uri is not None:
+        monkeypatch.setenv("JWKS_URI", jwks_uri)
+    start()
+    assert len(contexts) == count
+
+
+# What is counted
+
+
+def counted(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("case", EXPECTED)
+def test_every_decision_is_counted_by_its_reason_and_by_nothing_else(
+    case: str, start: Callable[[], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = start()
+    ask(function, case)
+    (line,) = counted(capsys.readouterr().out)
+    (metric,) = line.pop("_aws")["CloudWatchMetrics"]
+    assert metric["Namespace"] == "MachineIdentity"
+    if EXPECTED[case]:
+        assert line == {"service": "authorizer", "Authorized": 1}
+        assert metric["Dimensions"] == [["service"]]
+    else:
+        assert line == {"service": "authorizer", "reason": CODES[case], "Refused": 1}
+        assert metric["Dimensions"] == [["service"], ["service", "reason"]]
+
+
+def test_what_could_not_be_judged_is_counted_too(
+    start: Callable[[], ModuleType], server: KeySetServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = Answer(status=503)
+    with pytest.raises(KeySetUnavailableError):
+        ask(start(), "allowed")
+    (line,) = counted(capsys.readouterr().out)
+    assert line.pop("_aws")["CloudWatchMetrics"][0]["Metrics"][0]["Name"] == "NotJudged"
+    assert line == {"service": "authorizer", "NotJudged": 1}

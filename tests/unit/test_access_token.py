@@ -1,6 +1,6 @@
 """The eight rules by which an access token is for us, each just enough and just too little."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

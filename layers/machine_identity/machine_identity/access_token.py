@@ -18,7 +18,6 @@ wrong type is refused even where nothing is required of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from machine_identity.errors import (
     SettingsError,
 )
 from machine_identity.jws import SignedClaims
+from machine_identity.records import record
 
 TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 """RFC 9068 section 4, and JWT for the many who issue access tokens without a type."""
@@ -41,7 +41,7 @@ _FOREIGN_KINDS: Final = frozenset({"id", "refresh", "offline", "logout", "dpop"}
 _CLIENT_CLAIMS: Final = ("client_id", "azp", "appid")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Expectations:
     """What one issuer's tokens must say. Raises SettingsError if that lets anybody in."""
 
@@ -73,7 +73,7 @@ class Expectations:
             raise SettingsError(f"a leeway of {self.leeway} is not between 0 and {MOST_LEEWAY}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VerifiedClaims:
     """Who calls, and what for: signature and claims have been checked."""
 
@@ -189,9 +189,10 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what is granted, by either name; a string is split at spaces (RFC 6749 3.3)."""
     granted: list[str] = []
     for name in ("scp", "scope"):
-        value = claims.get(name, "")
-        granted += value.split(" ") if isinstance(value, str) else _strings(value)
-    return tuple(dict.fromkeys(each for each in granted if each))
+        if name in claims:
+            value = claims[name]
+            granted += value.split(" ") if isinstance(value, str) else _strings(value)
+    return tuple(dict.fromkeys(filter(None, granted)))
 
 
 def _client(claims: Mapping[str, Any]) -> str:

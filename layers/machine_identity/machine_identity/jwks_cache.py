@@ -19,14 +19,16 @@ Nothing here fetches, waits or reads a clock.
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import datetime, timedelta
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from machine_identity.errors import KeySetUnavailableError
+from machine_identity.records import hidden, record
 
 if TYPE_CHECKING:
     from machine_identity.jwk import PublicKey
@@ -57,16 +59,18 @@ _CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, frozenset[str]]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record
 class TrustedKey:
     """A public key of an issuer's and the algorithms that it is bound to; itself, and no equal."""
 
     kid: str
-    public_key: "PublicKey" = field(repr=False)
+    public_key: "PublicKey" = hidden()
     algorithms: frozenset[str]
 
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@record
 class Limits:
     """How old a set may become, and how often an issuer is asked."""
 
@@ -78,16 +82,16 @@ class Limits:
     """Between two attempts that unknown keys cause, and after a first failure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cache:
     """The last good set, and what is known about the last attempt to get one."""
 
-    keys: Mapping[str, TrustedKey] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, TrustedKey] = hidden(default=MappingProxyType({}))
     fetched_at: datetime | None = None
     """When the set was asked for; None if there has never been one."""
     max_age: timedelta | None = None
     """What the issuer said, if it did (RFC 9111 section 5.2.2.1)."""
-    etag: str = field(default="", repr=False)
+    etag: str = hidden(default="")
     tried_at: datetime | None = None
     failures: int = 0
     """Attempts that failed since the last one that did not."""
@@ -106,7 +110,7 @@ class Action(Enum):
     """The issuer does not answer, so nobody can say whether it has such a key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Decision:
     """What to do, and the key if it is known and its set not too old."""
 

@@ -14,7 +14,6 @@ import logging
 import re
 import threading
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,6 +26,7 @@ from machine_identity.errors import (
     TransportError,
 )
 from machine_identity.jwks_cache import Action, Cache, Decision, Limits, TrustedKey
+from machine_identity.records import record
 from machine_identity.transport import Response, Transport
 
 DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
@@ -37,7 +37,7 @@ _ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
 _logger: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Location:
     """Where an issuer's keys are: at ``jwks_uri``, or where its discovery document says."""
 

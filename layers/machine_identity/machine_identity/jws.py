@@ -13,8 +13,7 @@ It looks at no claim: what they must say is ``access_token``'s, whose keys count
 import binascii
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from machine_identity.errors import InvalidTokenError, Refusal
+from machine_identity.records import hidden, record
 
 if TYPE_CHECKING:
     from machine_identity.jwk import PublicKey
@@ -62,7 +62,7 @@ class VerifyingKey(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Header:
     """The part of a header that counts."""
 
@@ -71,24 +71,24 @@ class _Header:
     typ: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class UnverifiedToken:
     """What somebody wrote: good for choosing a key, and for nothing else."""
 
     algorithm: str
-    kid: str = field(repr=False)
-    typ: str | None = field(repr=False)
-    claims: Mapping[str, Any] = field(repr=False)
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    kid: str = hidden()
+    typ: str | None = hidden()
+    claims: Mapping[str, Any] = hidden()
+    signing_input: bytes = hidden()
+    signature: bytes = hidden()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SignedClaims:
     """Claims under a signature that holds. Only ``verify`` makes one."""
 
     typ: str | None
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any] = hidden()
 
 
 def octets(token: str) -> bytes:
@@ -107,8 +107,10 @@ def parse(token: bytes, algorithms: frozenset[str]) -> UnverifiedToken:
     """
     if len(token) > MAX_TOKEN:
         raise InvalidTokenError(Refusal.TOO_LARGE)
+    # What is left of a third point is in the payload, and no letter of base64url.
+    signing_input, _, encoded_signature = token.rpartition(b".")
+    protected, _, payload = signing_input.partition(b".")
     try:
-        protected, payload, encoded_signature = token.split(b".")
         header = _header(protected, algorithms)
         claims, signature = _object(_decoded(payload)), _decoded(encoded_signature)
     except (ValueError, RecursionError):  # the latter only where the stack is small
@@ -119,7 +121,7 @@ def parse(token: bytes, algorithms: frozenset[str]) -> UnverifiedToken:
         kid=header.kid,
         typ=header.typ,
         claims=claims,
-        signing_input=token[: len(protected) + 1 + len(payload)],
+        signing_input=signing_input,
         signature=signature,
     )
 
@@ -132,10 +134,16 @@ def verify(token: UnverifiedToken, key: VerifyingKey) -> SignedClaims:
     if token.algorithm not in key.algorithms:
         raise InvalidTokenError(Refusal.KEY_MISMATCH)
     try:
-        _SCHEMES[token.algorithm](key.public_key, token.signature, token.signing_input)
+        _scheme(token.algorithm)(key.public_key, token.signature, token.signing_input)
     except InvalidSignature:
         raise InvalidTokenError(Refusal.SIGNATURE) from None
     return SignedClaims(typ=token.typ, claims=token.claims)
+
+
+def prepare(algorithms: Collection[str]) -> None:
+    """Make ready for these algorithms, which the first token would else wait for."""
+    for algorithm in algorithms:
+        _scheme(algorithm)
 
 
 def _decoded(segment: bytes) -> bytes:
@@ -293,16 +301,22 @@ def _ecdsa(curve: type[ec.EllipticCurve], digest: hashes.HashAlgorithm) -> _Chec
     return check
 
 
-_SCHEMES: Final[Mapping[str, _Check]] = {
-    "RS256": _pkcs1(hashes.SHA256()),
-    "RS384": _pkcs1(hashes.SHA384()),
-    "RS512": _pkcs1(hashes.SHA512()),
-    "PS256": _pss(hashes.SHA256()),
-    "PS384": _pss(hashes.SHA384()),
-    "PS512": _pss(hashes.SHA512()),
-    "ES256": _ecdsa(ec.SECP256R1, hashes.SHA256()),
-    "ES384": _ecdsa(ec.SECP384R1, hashes.SHA384()),
-    "ES512": _ecdsa(ec.SECP521R1, hashes.SHA512()),
+_SCHEMES: Final[Mapping[str, Callable[[], _Check]]] = {
+    "RS256": lambda: _pkcs1(hashes.SHA256()),
+    "RS384": lambda: _pkcs1(hashes.SHA384()),
+    "RS512": lambda: _pkcs1(hashes.SHA512()),
+    "PS256": lambda: _pss(hashes.SHA256()),
+    "PS384": lambda: _pss(hashes.SHA384()),
+    "PS512": lambda: _pss(hashes.SHA512()),
+    "ES256": lambda: _ecdsa(ec.SECP256R1, hashes.SHA256()),
+    "ES384": lambda: _ecdsa(ec.SECP384R1, hashes.SHA384()),
+    "ES512": lambda: _ecdsa(ec.SECP521R1, hashes.SHA512()),
 }
 ALGORITHMS: Final = tuple(_SCHEMES)
 """All that can be allowed: asymmetric, and of RFC 7518 section 3.1."""
+
+
+@cache
+def _scheme(algorithm: str) -> _Check:
+    # Made when it is wanted: ec.ECDSA alone imports every cipher that cryptography has (4 ms).
+    return _SCHEMES[algorithm]()

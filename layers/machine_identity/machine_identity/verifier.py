@@ -18,17 +18,20 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol, Self
 
-from machine_identity import access_token, jws
+from machine_identity import access_token, jws, transport
 from machine_identity.access_token import Expectations, VerifiedClaims
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
-from machine_identity.jwks_cache import TrustedKey
+from machine_identity.jwks_cache import Limits, TrustedKey
+from machine_identity.jwks_client import JwksClient, Location
+from machine_identity.records import record
 
 MOST_KEPT: Final = 1024
 """Of tokens seen before: about one kilobyte each, and callers decide how many there are."""
+PATIENCE: Final = timedelta(seconds=2)
+"""With an issuer, where nothing else is said."""
 
 
 class KeySource(Protocol):
@@ -39,7 +42,7 @@ class KeySource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TrustedIssuer:
     """Whose tokens are taken: what they must say, and where the keys come from."""
 
@@ -47,7 +50,7 @@ class TrustedIssuer:
     keys: KeySource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Seen:
     """A token that was verified before, by which key, and what it says."""
 
@@ -68,8 +71,52 @@ class Verifier:
             raise SettingsError("there must be an issuer to trust, and none of them twice")
         if not self._algorithms or not self._algorithms <= set(jws.ALGORITHMS):
             raise SettingsError(f"algorithms must be some of {', '.join(jws.ALGORITHMS)}")
+        jws.prepare(self._algorithms)
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._lock = threading.Lock()
+
+    @classmethod
+    def trusting(  # noqa: PLR0913 - settings, each by its name and most of them left out
+        cls,
+        issuer: str,
+        *,
+        audience: str | Collection[str],
+        scopes: Collection[str] = (),
+        roles: Collection[str] = (),
+        clients: Collection[str] = (),
+        jwks_uri: str | None = None,
+        algorithms: Collection[str] = ("RS256",),
+    ) -> Self:
+        """Return a verifier of one issuer's tokens, whose keys it fetches when it needs them.
+
+        All ``scopes`` must be granted, one of the ``roles`` assigned, one of the ``clients`` have
+        asked: of each that is given, and one must be. Raises SettingsError.
+        """
+        for each in (scopes, roles, clients):
+            if isinstance(each, str):
+                raise SettingsError("scopes, roles and clients are lists, and a string is none")
+        expectations = Expectations(
+            issuer=issuer,
+            audiences=frozenset([audience] if isinstance(audience, str) else audience),
+            scopes=frozenset(scopes),
+            roles=frozenset(roles),
+            clients=frozenset(clients),
+        )
+        for url in filter(None, (issuer, jwks_uri)):
+            transport.check(url)
+        keys = JwksClient(
+            Location(issuer=issuer, jwks_uri=jwks_uri),
+            transport=transport.send,
+            limits=Limits(),
+            timeout=PATIENCE,
+        )
+        return cls([TrustedIssuer(expectations=expectations, keys=keys)], algorithms=algorithms)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Return the scopes that must be granted, of whatever issuer."""
+        every = (each.expectations.scopes for each in self._issuers.values())
+        return frozenset().union(*every)
 
     def verify(self, token: str, now: datetime) -> VerifiedClaims:
         """Return who is calling.

@@ -6,7 +6,6 @@ must hold, and one must be set, or ``ALLOW_ANY_CLIENT=true`` says that no one is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
 
@@ -15,6 +14,7 @@ from machine_identity.access_token import Expectations
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
 from machine_identity.jwks_cache import Limits
 from machine_identity.jwks_client import Location
+from machine_identity.records import record
 from machine_identity.settings.environment import Environment, checked_url
 
 _ACCESS: Final = ("REQUIRED_SCOPES", "REQUIRED_ROLES", "ALLOWED_CLIENTS")
@@ -22,7 +22,7 @@ _TYPES: Final = "at+jwt application/at+jwt JWT"
 _BEARER: Final = "bearer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Issuer:
     """One issuer: where its keys are, and what its tokens must say."""
 
@@ -30,7 +30,7 @@ class Issuer:
     expectations: Expectations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AuthorizerSettings:
     """The environment of the authorizer."""
 
