@@ -17,6 +17,7 @@ from machine_identity.settings.authorizer import (
     AuthorizerSettings,
     bearer_token,
     correlation_id,
+    time_left,
 )
 from machine_identity.verifier import TrustedIssuer, Verifier
 
@@ -33,11 +34,14 @@ verifier = Verifier(
                 transport=transport.send,
                 limits=settings.limits,
                 timeout=settings.jwks_timeout,
+                known=each.known,
             ),
         )
         for each in settings.issuers
     ],
     algorithms=settings.algorithms,
+    denied_key_ids=settings.denied_key_ids,
+    denied_token_ids=settings.denied_token_ids,
 )
 
 
@@ -46,10 +50,11 @@ def count(name: str, reason: Refusal | None = None) -> None:
     print(emf.line(name, service="authorizer", now=clock.now(), reason=reason))  # noqa: T201
 
 
-def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda gives two
+def handler(event: object, context: object) -> dict[str, Any]:
     """Answer ``isAuthorized``, and who calls. Raises KeySetUnavailableError."""
     try:
-        claims = verifier.verify(bearer_token(event), clock.now())
+        token, patience = bearer_token(event), time_left(context)
+        claims = verifier.verify(token, clock.now(), patience=patience)
     except InvalidTokenError as refused:
         record = {"code": refused.code.value, "api_request_id": correlation_id(event)}
         logger.warning("token refused: %s", refused.code.value, extra=record)

@@ -48,7 +48,7 @@ class Keys:
     def __init__(self) -> None:
         self._keys = jwks_cache.parse(json.dumps({"keys": JWKS}).encode())
 
-    def key(self, kid: str, now: datetime) -> TrustedKey:
+    def key(self, kid: str, now: datetime, _patience: timedelta | None = None) -> TrustedKey:
         assert now.tzinfo is UTC
         if kid not in self._keys:
             raise InvalidTokenError(Refusal.UNKNOWN_KEY)

@@ -9,11 +9,16 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from machine_identity import jwk, transport
-from machine_identity.errors import InvalidTokenError, KeySetUnavailableError, Refusal
-from machine_identity.jwks_cache import Limits
+from machine_identity.errors import (
+    InvalidTokenError,
+    KeySetUnavailableError,
+    Refusal,
+    TransportError,
+)
+from machine_identity.jwks_cache import Cache, Limits, parse
 from machine_identity.jwks_client import JwksClient, Location
 from tests.key_set_server import Answer, KeySetServer
 
@@ -27,7 +32,10 @@ KEYS = [
     for _ in range(2)
 ]
 OLD, NEW = (key["kid"] for key in KEYS)
+NOTHING = Cache()
 BOTH, ONLY_OLD, ONLY_NEW = {"keys": KEYS}, {"keys": KEYS[:1]}, {"keys": KEYS[1:]}
+EC_KEY = jwk.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key(), "ES256")
+THIRD, ONLY_THIRD = EC_KEY["kid"], {"keys": [EC_KEY]}
 
 
 @pytest.fixture
@@ -36,12 +44,14 @@ def server() -> Iterator[KeySetServer]:
         yield server
 
 
-def client(
+def client(  # noqa: PLR0913 - all but one by name
     server: KeySetServer,
     *,
     timeout: float = 2,
     limits: Limits | None = None,
     discover: bool = False,
+    known: Cache = NOTHING,
+    chance: float = 0,
 ) -> JwksClient:
     uri = None if discover else server.jwks_uri
     return JwksClient(
@@ -49,6 +59,8 @@ def client(
         transport=transport.send,
         limits=limits or Limits(),
         timeout=timedelta(seconds=timeout),
+        known=known,
+        chance=lambda: chance,
     )
 
 
@@ -198,7 +210,7 @@ def test_after_a_failure_the_set_is_looked_for_anew(server: KeySetServer) -> Non
     server.answer = Answer(status=404)
     assert keys.key(OLD, NOW + HOUR).kid == OLD
     server.answer = None
-    keys.key(OLD, NOW + HOUR + COOLDOWN)
+    keys.key(OLD, NOW + HOUR + COOLDOWN + SECOND)
     assert (server.discoveries, server.fetches) == (2, 3)
 
 
@@ -273,7 +285,7 @@ def test_a_time_out_that_discovery_used_up_leaves_nothing_to_fetch_with() -> Non
 
     def slow(method: str, url: str, **_: object) -> transport.Response:
         asked.append((method, url))
-        threading.Event().wait(0.05)
+        threading.Event().wait(0.15)
         body = json.dumps({"issuer": "https://i.example", "jwks_uri": "https://i.example/k"})
         return transport.Response(status=200, headers={}, body=body.encode())
 
@@ -281,10 +293,170 @@ def test_a_time_out_that_discovery_used_up_leaves_nothing_to_fetch_with() -> Non
         Location(issuer="https://i.example"),
         transport=slow,
         limits=Limits(),
-        timeout=timedelta(milliseconds=20),
+        timeout=timedelta(milliseconds=120),
     )
     assert is_unavailable(keys, OLD)
     assert len(asked) == 1
+
+
+# Time left
+
+
+class Spy:
+    """Answers with a set, and keeps how long each request might have taken."""
+
+    def __init__(self, jwks: object, *, fails: bool = False) -> None:
+        self.jwks, self.fails = jwks, fails
+        self.timeouts: list[timedelta] = []
+
+    def __call__(self, *_: object, timeout: timedelta, **__: object) -> transport.Response:
+        self.timeouts.append(timeout)
+        if self.fails:
+            raise TransportError("no answer")
+        return transport.Response(status=200, headers={}, body=json.dumps(self.jwks).encode())
+
+    def client(self, timeout: float = 2) -> JwksClient:
+        return JwksClient(
+            Location(issuer="https://i.example", jwks_uri="https://i.example/k"),
+            transport=self,
+            limits=Limits(),
+            timeout=timedelta(seconds=timeout),
+        )
+
+
+@pytest.mark.parametrize(
+    ("patience", "most"), [(None, 2), (9, 2), (2, 2), (1.5, 1.5), (0.5, 0.5), (0.15, 0.15)]
+)
+def test_an_attempt_takes_no_longer_than_the_call_has_left_nor_than_the_time_out(
+    patience: float | None, most: float
+) -> None:
+    spy = Spy(BOTH)
+    spy.client().key(OLD, NOW, None if patience is None else timedelta(seconds=patience))
+    (timeout,) = spy.timeouts
+    assert timedelta(seconds=most - 0.1) < timeout <= timedelta(seconds=most)
+
+
+@pytest.mark.parametrize("patience", [0.09, 0, -1])
+def test_with_too_little_time_left_no_attempt_is_made_and_none_has_failed(patience: float) -> None:
+    spy, little = Spy(BOTH), timedelta(seconds=patience)
+    keys = spy.client()
+    with pytest.raises(KeySetUnavailableError):
+        keys.key(OLD, NOW, little)
+    assert spy.timeouts == []
+    first = keys.key(OLD, NOW)  # at once: there is no pause after what was no failure
+    assert keys.key(OLD, NOW + HOUR, little) is first
+    assert len(spy.timeouts) == 1
+    with pytest.raises(KeySetUnavailableError):
+        keys.key(OLD, NOW + DAY, little)
+    assert keys.key(OLD, NOW + DAY).kid == OLD
+
+
+def test_a_short_time_out_is_no_reason_never_to_ask() -> None:
+    assert Spy(BOTH).client(timeout=0.05).key(OLD, NOW).kid == OLD
+
+
+def test_discovery_and_set_share_what_the_call_has_left(server: KeySetServer) -> None:
+    server.discovery_answer = Answer(
+        body=json.dumps({"issuer": server.issuer, "jwks_uri": server.jwks_uri}).encode(),
+        delay=0.4,
+    )
+    server.answer = Answer(body=json.dumps(ONLY_OLD).encode(), delay=0.4)
+    with pytest.raises(KeySetUnavailableError):
+        client(server, discover=True, timeout=5).key(OLD, NOW, timedelta(seconds=0.6))
+    assert client(server, discover=True, timeout=5).key(OLD, NOW).kid == OLD
+
+
+# Sets in doubt
+
+
+def test_a_set_that_lost_most_keys_counts_when_a_second_one_says_the_same(
+    server: KeySetServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.jwks, server.headers["etag"] = BOTH, '"v1"'
+    keys = client(server)
+    first = keys.key(OLD, NOW)
+    server.jwks, server.headers["etag"] = ONLY_THIRD, '"v2"'
+    assert keys.key(OLD, NOW + HOUR) is first
+    assert keys.key(THIRD, NOW + HOUR).kid == THIRD
+    assert is_unavailable(keys, "made-up", HOUR)
+    assert keys.key(OLD, NOW + HOUR + COOLDOWN - SECOND) is first
+    assert server.fetches == 2
+    assert is_unknown(keys, OLD, HOUR + COOLDOWN + SECOND)
+    assert keys.key(THIRD, NOW + HOUR + COOLDOWN + SECOND).kid == THIRD
+    assert [each for _, each in server.requests] == ["", '"v1"', ""]
+    (message,) = caplog.messages
+    assert message == (
+        f"the keys of {server.issuer} are not refreshed: "
+        "most of them are gone, or all; the next answer counts, whatever it is"
+    )
+
+
+def test_a_set_that_lost_most_keys_is_forgotten_when_the_second_one_has_them(
+    server: KeySetServer,
+) -> None:
+    server.jwks = BOTH
+    keys = client(server)
+    keys.key(OLD, NOW)
+    server.jwks = ONLY_THIRD
+    keys.key(OLD, NOW + HOUR)
+    server.jwks = BOTH
+    after = HOUR + COOLDOWN + SECOND
+    assert keys.key(OLD, NOW + after).kid == OLD
+    assert keys.key(NEW, NOW + after + HOUR - SECOND).kid == NEW
+    assert is_unknown(keys, THIRD, after)
+    assert server.fetches == 3
+
+
+@pytest.mark.parametrize("entries", [[], [{"kty": "oct", "kid": "o", "k": "AQAB"}]])
+def test_a_set_without_a_usable_key_takes_the_old_ones_away_when_it_comes_twice(
+    server: KeySetServer, entries: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = client(server)
+    first = keys.key(OLD, NOW)
+    server.jwks = {"keys": entries}
+    assert keys.key(OLD, NOW + HOUR) is first
+    assert is_unavailable(keys, OLD, HOUR + COOLDOWN + SECOND)
+    assert server.fetches == 3
+    server.jwks = BOTH
+    assert keys.key(OLD, NOW + HOUR + COOLDOWN + 4 * SECOND).kid == OLD
+    assert caplog.messages[1] == (
+        f"the keys of {server.issuer} are not refreshed: the key set has no key that can be used"
+    )
+
+
+def test_in_doubt_the_set_is_looked_for_anew(server: KeySetServer) -> None:
+    server.jwks = BOTH
+    keys = client(server, discover=True)
+    keys.key(OLD, NOW)
+    server.jwks = {"keys": []}
+    keys.key(OLD, NOW + HOUR)
+    server.metadata = {"jwks_uri": f"{server.issuer}/moved"}
+    server.jwks = BOTH
+    keys.key(OLD, NOW + HOUR + COOLDOWN + SECOND)
+    assert server.requests[-1] == ("/moved", "")
+
+
+# What is known before
+
+
+def test_with_a_bundled_set_the_first_call_needs_no_fetch(server: KeySetServer) -> None:
+    bundled = Cache(keys=parse(json.dumps(ONLY_OLD).encode()), fetched_at=NOW)
+    keys = client(server, known=bundled)
+    assert keys.key(OLD, NOW + HOUR - SECOND).kid == OLD
+    assert server.fetches == 0
+    server.jwks = ONLY_NEW
+    assert is_unknown(keys, OLD, HOUR)
+    assert server.fetches == 1
+
+
+def test_a_bundled_set_is_never_younger_than_it_says(server: KeySetServer) -> None:
+    server.answer = Answer(status=500)
+    bundled = Cache(keys=parse(json.dumps(ONLY_OLD).encode()), fetched_at=NOW)
+    assert client(server, known=bundled).key(OLD, NOW + DAY - SECOND).kid == OLD
+    assert is_unavailable(client(server, known=bundled), OLD, DAY)
+    assert server.fetches == 2
+    server.answer = None
+    assert is_unknown(client(server, known=bundled), NEW)
 
 
 # Failures
@@ -317,8 +489,43 @@ def test_an_issuer_that_misbehaves_costs_one_call_and_no_known_key(
     assert monotonic() - begun < 5  # a thousand time-outs would be five minutes
     assert server.fetches == 2
     server.answer, server.jwks = None, BOTH
-    assert keys.key(NEW, NOW + HOUR + COOLDOWN).kid == NEW
+    assert keys.key(NEW, NOW + HOUR + COOLDOWN + SECOND).kid == NEW
     assert server.fetches == 3
+
+
+def test_the_pause_begins_when_the_attempt_ends(server: KeySetServer) -> None:
+    server.answer = MISBEHAVIOURS["slow"]
+    keys = client(server, timeout=0.4, limits=Limits(cooldown=SECOND))
+    assert is_unavailable(keys, OLD)
+    assert is_unavailable(keys, OLD, timedelta(seconds=1.3))
+    assert server.fetches == 1
+    assert is_unavailable(keys, OLD, timedelta(seconds=2.4))
+    assert server.fetches == 2
+
+
+def test_by_chance_a_pause_is_twice_as_long(server: KeySetServer) -> None:
+    keys = client(server, chance=1 - 2**-53)
+    keys.key(OLD, NOW)
+    server.answer = Answer(status=500)
+    keys.key(OLD, NOW + HOUR)
+    keys.key(OLD, NOW + HOUR + 2 * COOLDOWN - SECOND)
+    assert server.fetches == 2
+    keys.key(OLD, NOW + HOUR + 2 * COOLDOWN + SECOND)
+    assert server.fetches == 3
+
+
+def test_without_another_door_chance_comes_from_the_clock_s() -> None:
+    pauses = set()
+    for _ in range(20):  # functions that failed together ask again apart
+        spy = Spy(BOTH, fails=True)
+        keys = spy.client()
+        milliseconds = 0
+        while len(spy.timeouts) < 2:
+            assert is_unavailable(keys, OLD, timedelta(milliseconds=milliseconds))
+            milliseconds += 10
+        pauses.add(milliseconds)
+    assert 1000 <= min(pauses) <= max(pauses) <= 2100
+    assert len(pauses) > 5
 
 
 @pytest.mark.parametrize("name", ["error", "no usable key", "slow"])
@@ -331,7 +538,7 @@ def test_without_a_set_nothing_can_be_said_until_the_issuer_is_back(
     assert is_unavailable(keys, OLD)
     assert server.fetches == 1
     server.answer = None
-    assert keys.key(OLD, NOW + SECOND).kid == OLD
+    assert keys.key(OLD, NOW + 2 * SECOND).kid == OLD
 
 
 def test_the_last_good_set_serves_until_its_hard_age_and_not_a_second_longer(

@@ -1,19 +1,26 @@
 """What the authorizer is told, and the sentence for everything that it is told wrongly."""
 
-from datetime import timedelta
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from machine_identity import jwk
 from machine_identity.access_token import Expectations
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
-from machine_identity.jwks_cache import Limits
+from machine_identity.jwks_cache import Cache, Limits
 from machine_identity.jwks_client import Location
 from machine_identity.settings.authorizer import (
+    FOR_THE_ANSWER,
     AuthorizerSettings,
     Issuer,
     bearer_token,
     correlation_id,
+    time_left,
 )
 
 NEEDED = {
@@ -52,12 +59,18 @@ def test_issuer_audience_and_one_demand_are_enough_and_the_rest_is_as_documented
             cooldown=timedelta(seconds=30),
         ),
         jwks_timeout=timedelta(seconds=2),
+        denied_key_ids=frozenset(),
+        denied_token_ids=frozenset(),
     )
+    (issuer,) = read().issuers
+    assert issuer.known == Cache()
 
 
 def test_an_empty_variable_counts_as_absent() -> None:
     names = ("JWKS_URI", "ALLOWED_ALGORITHMS", "REQUIRED_SCOPES", "ALLOWED_CLIENTS", "TOKEN_TYPES")
-    assert read(**dict.fromkeys(names, " "), ALLOW_ANY_CLIENT="", LEEWAY_SECONDS="") == read()
+    later = ("JWKS_BUNDLED", "DENIED_KEY_IDS", "DENIED_TOKEN_IDS")
+    empty = dict.fromkeys((*names, *later), " ")
+    assert read(**empty, ALLOW_ANY_CLIENT="", LEEWAY_SECONDS="") == read()
 
 
 def test_everything_can_be_set() -> None:
@@ -75,6 +88,8 @@ def test_everything_can_be_set() -> None:
         JWKS_MAX_AGE_SECONDS="120",
         JWKS_COOLDOWN_SECONDS="5",
         JWKS_TIMEOUT_SECONDS="1",
+        DENIED_KEY_IDS=" k1  k2 ",
+        DENIED_TOKEN_IDS="t1 t2 t1",
     )
     assert [each.location for each in settings.issuers] == [
         Location(issuer="https://a.example/v2.0", jwks_uri="https://a.example/keys?appid=1"),
@@ -92,6 +107,8 @@ def test_everything_can_be_set() -> None:
         )
     assert settings.algorithms == {"PS256", "ES256"}
     assert settings.jwks_timeout == timedelta(seconds=1)
+    assert settings.denied_key_ids == {"k1", "k2"}
+    assert settings.denied_token_ids == {"t1", "t2"}
     assert settings.limits == Limits(
         refresh_interval=timedelta(seconds=60),
         max_age=timedelta(seconds=120),
@@ -146,6 +163,98 @@ def test_a_wrong_variable_is_named_with_its_rule(variables: dict[str, str], sent
     said = fault(**variables)
     assert said.startswith(sentence)
     assert "\n" not in said
+
+
+# Bundled key sets
+
+FETCHED_AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def bundle(path: Path, **members: Any) -> str:
+    """Write a set with one key to a file; return its name."""
+    key = jwk.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key(), "ES256")
+    entry = {**key, "kid": path.name}
+    document = {"keys": [entry], "fetched_at": FETCHED_AT.isoformat(), **members}
+    kept = {name: each for name, each in document.items() if each is not ...}
+    path.write_text(json.dumps(kept))
+    return str(path)
+
+
+def test_a_bundled_set_is_as_old_as_it_says(tmp_path: Path) -> None:
+    (issuer,) = read(JWKS_BUNDLED=bundle(tmp_path / "one.json")).issuers
+    assert issuer.known == Cache(keys=issuer.known.keys, fetched_at=FETCHED_AT)
+    assert issuer.known.keys.keys() == {"one.json"}
+
+
+def test_bundled_sets_are_in_the_order_of_the_issuers_and_found_where_the_function_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle(tmp_path / "two.json", fetched_at="2026-11-24T13:00:00+01:00")
+    monkeypatch.chdir(tmp_path)
+    names = f"two.json {bundle(tmp_path / 'one.json', fetched_at='2026-11-24T12:00:00Z')}"
+    settings = read(ISSUER="https://two.example https://one.example", JWKS_BUNDLED=names)
+    assert [list(each.known.keys) for each in settings.issuers] == [["two.json"], ["one.json"]]
+    assert [each.known.fetched_at for each in settings.issuers] == [FETCHED_AT] * 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_there_are_as_many_bundled_sets_as_issuers(tmp_path: Path, count: int) -> None:
+    names = " ".join([bundle(tmp_path / "one.json")] * count)
+    said = fault(ISSUER="https://one.example https://two.example", JWKS_BUNDLED=names)
+    assert said == "JWKS_BUNDLED must name as many files as ISSUER, in the same order, or none"
+
+
+@pytest.mark.parametrize(
+    ("members", "rule"),
+    [
+        ({"fetched_at": ...}, "must be a file with an instant fetched_at (KeyError)"),
+        ({"fetched_at": None}, "must be a file with an instant fetched_at (TypeError)"),
+        ({"fetched_at": 1763985600}, "must be a file with an instant fetched_at (TypeError)"),
+        ({"fetched_at": "today"}, "must be a file with an instant fetched_at (ValueError)"),
+        ({"fetched_at": "2026-11-24T12:00:00"}, "fetched_at must be given with its zone"),
+        ({"fetched_at": "2026-11-24"}, "fetched_at must be given with its zone"),
+        ({"keys": ...}, "the answer is not a JWK Set"),
+        ({"keys": []}, "the key set has no key that can be used"),
+    ],
+)
+def test_a_file_that_is_no_dated_key_set_is_named_with_its_rule(
+    tmp_path: Path, members: dict[str, Any], rule: str
+) -> None:
+    name = bundle(tmp_path / "one.json", **members)
+    assert fault(JWKS_BUNDLED=name) == f"JWKS_BUNDLED, {name}: {rule}"
+
+
+def test_so_is_one_that_is_not_there_or_no_json(tmp_path: Path) -> None:
+    assert re.fullmatch(
+        r"JWKS_BUNDLED, .*none\.json: must be a file .*\(FileNotFoundError\)",
+        fault(JWKS_BUNDLED=str(tmp_path / "none.json")),
+    )
+    (tmp_path / "html").write_text("<html>")
+    assert fault(JWKS_BUNDLED=str(tmp_path / "html")).endswith("the answer is not a JWK Set")
+
+
+# Time
+
+
+class Running:
+    """An invocation that has so many milliseconds left."""
+
+    def __init__(self, milliseconds: int) -> None:
+        self.milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
+
+
+def test_some_of_the_time_that_is_left_is_kept_for_the_answer() -> None:
+    assert time_left(Running(9000)) == timedelta(milliseconds=8800)
+    assert time_left(Running(0)) == -FOR_THE_ANSWER
+    assert timedelta(milliseconds=50) <= FOR_THE_ANSWER <= timedelta(milliseconds=500)
+
+
+@pytest.mark.parametrize("context", [None, object(), {"get_remaining_time_in_millis": 9000}])
+def test_without_lambda_s_context_the_time_has_no_end(context: object) -> None:
+    assert time_left(context) is None
 
 
 # Events

@@ -54,6 +54,7 @@ class Counted:
 
     def __init__(self, server: KeySetServer, issuer: str) -> None:
         self.asked = 0
+        self.patience: timedelta | None = None
         self._client = JwksClient(
             Location(issuer=issuer, jwks_uri=server.jwks_uri),
             transport=transport.send,
@@ -61,9 +62,10 @@ class Counted:
             timeout=timedelta(seconds=2),
         )
 
-    def key(self, kid: str, now: datetime) -> TrustedKey:
+    def key(self, kid: str, now: datetime, patience: timedelta | None = None) -> TrustedKey:
         self.asked += 1
-        return self._client.key(kid, now)
+        self.patience = patience
+        return self._client.key(kid, now, patience)
 
 
 class World:
@@ -74,13 +76,16 @@ class World:
         self.keys = {ONE: Counted(one, ONE), TWO: Counted(two, TWO)}
         self.verifier = self.trusting(ONE, TWO)
 
-    def trusting(self, *issuers: str, algorithms: tuple[str, ...] = ("RS256",)) -> Verifier:
+    def trusting(
+        self, *issuers: str, algorithms: tuple[str, ...] = ("RS256",), **denied: tuple[str, ...]
+    ) -> Verifier:
         return Verifier(
             [
                 TrustedIssuer(expectations=expectations(each), keys=self.keys[each])
                 for each in issuers
             ],
             algorithms=algorithms,
+            **denied,
         )
 
     def refused(self, text: str, after: timedelta = timedelta()) -> Refusal:
@@ -179,6 +184,54 @@ def test_an_unknown_key_is_refused_after_a_fetch_that_succeeded(world: World) ->
     with pytest.raises(KeySetUnavailableError):
         world.verifier.verify(token(kid="made-up"), NOW + HOUR)
     assert world.verifier.verify(token(exp=SECONDS + 9999), NOW + HOUR).issuer == ONE
+
+
+def test_the_patience_of_a_call_is_the_patience_with_the_key_set(world: World) -> None:
+    for patience in (SECOND, None, 2 * SECOND):  # also of a token seen before
+        world.verifier.verify(token(), NOW, patience=patience)
+        assert world.keys[ONE].patience == patience
+
+
+# Deny lists
+
+
+def test_what_a_denied_key_signed_is_refused_without_a_look_at_the_set(
+    world: World, signature_checks: list[str]
+) -> None:
+    world.verifier = world.trusting(ONE, TWO, denied_key_ids=("other", JWKS[0]["kid"]))
+    assert [world.refused(token()) for _ in range(2)] == [Refusal.DENIED_KEY] * 2
+    assert world.refused(token(kid="made-up")) is Refusal.UNKNOWN_KEY
+    assert (world.keys[ONE].asked, signature_checks) == (1, [])
+    assert world.verifier.verify(token(KEYS[1], JWKS[1]["kid"], iss=TWO), NOW).issuer == TWO
+
+
+@pytest.mark.parametrize("name", ["jti", "uti"])
+def test_a_denied_token_is_refused_each_time_and_no_other_of_its_client_is(
+    world: World, name: str
+) -> None:
+    world.verifier = world.trusting(ONE, denied_token_ids=("t1", "t2"))
+    for _ in range(2):
+        assert world.refused(token(**{name: "t1"})) is Refusal.DENIED_TOKEN
+        assert world.refused(token(**{name: "t2"})) is Refusal.DENIED_TOKEN
+        for other in ("t", "t11", "T1", "t1 t2"):
+            assert world.verifier.verify(token(**{name: other}), NOW).issuer == ONE
+    assert world.verifier.verify(token(), NOW).issuer == ONE
+
+
+def test_only_what_is_signed_says_which_token_it_is(world: World) -> None:
+    world.verifier = world.trusting(ONE, denied_token_ids=("t1",))
+    assert world.refused(token(KEYS[1], jti="t1")) is Refusal.SIGNATURE
+    assert world.refused(token(jti="t1", aud="x")) is Refusal.AUDIENCE
+    assert world.verifier.verify(token(uti=["t1"]), NOW).issuer == ONE
+
+
+def test_a_token_seen_before_is_denied_by_the_configuration_that_comes_after(world: World) -> None:
+    text = token(jti="t1")
+    assert world.verifier.verify(text, NOW).issuer == ONE
+    world.verifier = world.trusting(ONE, denied_key_ids=(JWKS[0]["kid"],))
+    assert world.refused(text) is Refusal.DENIED_KEY
+    world.verifier = world.trusting(ONE, denied_token_ids=("t1",))
+    assert world.refused(text) is Refusal.DENIED_TOKEN
 
 
 # A token seen before

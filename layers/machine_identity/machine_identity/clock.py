@@ -6,6 +6,7 @@ can move the time of a whole process by replacing one name. Nothing here is swit
 variable or a header: deployed code cannot be told another time.
 """
 
+import os
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -18,3 +19,11 @@ def now() -> datetime:
 def unique() -> str:
     """Return an identifier that has never been used before (122 random bits, RFC 9562)."""
     return str(uuid4())
+
+
+def chance() -> float:
+    """Return a number from 0 up to, but not, 1, each as likely as any other (53 random bits).
+
+    From the system, so that two environments thawed from one snapshot do not draw alike.
+    """
+    return (int.from_bytes(os.urandom(7)) >> 3) / 2**53

@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     HEADER = "header"
     TYPE = "type"
     KEY_ID = "key_id"
+    DENIED_KEY = "denied_key"
     UNKNOWN_KEY = "unknown_key"
     KEY_MISMATCH = "key_mismatch"
     SIGNATURE = "signature"
@@ -54,6 +55,7 @@ class Refusal(StrEnum):
     SCOPE = "scope"
     ROLE = "role"
     CLIENT = "client"
+    DENIED_TOKEN = "denied_token"  # noqa: S105 - as above
 
 
 class InvalidTokenError(MachineIdentityError):

@@ -9,11 +9,19 @@ function of (cache, kid, now):
 2. An unknown key may be new, so it is worth asking for, but at most once in a cooldown *for all
    of them together*: anybody can make up key identifiers.
 3. While the issuer does not answer, the pauses between two attempts double, up to five minutes.
+   Each is cut by up to a half, by chance, so that many who failed together do not ask together.
 4. Not in a fresh set: refused. Not known because the issuer does not answer: nobody can say.
+
+``successor`` decides what a new set is worth:
+
+5. A set that lost most of several keys, or all that could be used, may be a mistake: the old keys
+   go on beside the new ones, until the next set, asked for after one or two cooldowns, counts,
+   whatever is in it. So a removed key is trusted for the refresh interval; where most went at
+   once, for two cooldowns beyond it; and while the issuer cannot be asked, until the hard age.
 
 All ages are measured on the wall clock, which goes on in a frozen environment. Where it went back,
 an age is unknown: it is time to ask again, and beyond a few minutes the set counts as too old.
-Nothing here fetches, waits or reads a clock.
+Nothing here fetches, waits, reads a clock or draws a number.
 """
 
 import base64
@@ -79,7 +87,7 @@ class Limits:
     max_age: timedelta = timedelta(hours=24)
     """And for so long while it does not."""
     cooldown: timedelta = timedelta(seconds=30)
-    """Between two attempts that unknown keys cause, and after a first failure."""
+    """Between two attempts that unknown keys cause, and at least after a first failure."""
 
 
 @record
@@ -93,8 +101,13 @@ class Cache:
     """What the issuer said, if it did (RFC 9111 section 5.2.2.1)."""
     etag: str = hidden(default="")
     tried_at: datetime | None = None
+    """When the last attempt began, or ended if it failed: the pause is not what it took."""
     failures: int = 0
-    """Attempts that failed since the last one that did not."""
+    """Attempts that failed since the last one that did not; one that brought doubt did."""
+    chance: float = 0
+    """From 0 up to 1: how much of what is left to chance is added to the pause."""
+    is_in_doubt: bool = False
+    """Whether the issuer's last set is not taken for good: ``keys`` are the old and the new."""
 
 
 class Action(Enum):
@@ -120,10 +133,10 @@ class Decision:
 
 def decide(cache: Cache, kid: str, now: datetime, limits: Limits) -> Decision:
     """Return what to do with a token that names the key ``kid``."""
-    age = None if cache.fetched_at is None else now - cache.fetched_at
-    is_usable = age is not None and -STEP_BACK <= age < limits.max_age
+    age = _age(cache, now)
+    is_usable = -STEP_BACK <= age < limits.max_age
     key = cache.keys.get(kid) if is_usable else None
-    if key is not None and age is not None and -DISORDER <= age < _freshness(cache, limits):
+    if key is not None and -DISORDER <= age < _freshness(cache, limits):
         return Decision(action=Action.USE, key=key)
     if cache.failures > 0:
         is_resting = _is_recent(cache, now, _pause(cache, limits, is_usable=is_usable))
@@ -136,32 +149,74 @@ def decide(cache: Cache, kid: str, now: datetime, limits: Limits) -> Decision:
     return Decision(action=Action.REFUSE if cache.failures == 0 else Action.FAIL)
 
 
+@record
+class Attempt:
+    """When an issuer was asked, when that was over, and a number from 0 up to 1 for the pause."""
+
+    begun_at: datetime
+    ended_at: datetime
+    chance: float
+
+
 def fetched(
     keys: Mapping[str, TrustedKey], now: datetime, *, max_age: timedelta | None, etag: str
 ) -> Cache:
-    """Return the cache after an attempt, begun at ``now``, that brought a set."""
+    """Return the cache that a set makes, asked for at ``now``, if it is taken for good."""
     return Cache(keys=keys, fetched_at=now, max_age=max_age, etag=etag, tried_at=now)
+
+
+def successor(cache: Cache, new: Cache, attempt: Attempt, limits: Limits) -> Cache:
+    """Return what comes after ``cache`` when an attempt brought the set of ``new`` (rule 5)."""
+    is_usable = -STEP_BACK <= _age(cache, attempt.begun_at) < limits.max_age
+    if is_usable and not cache.is_in_doubt and _has_lost_most(cache.keys, new.keys):
+        both = {**new.keys, **cache.keys}
+        # Without its entity tag the next answer is a whole set again, never "the same".
+        doubted = replace(cache, keys=both, etag="", is_in_doubt=True, failures=0)
+        return failed(doubted, attempt)
+    if not new.keys:
+        return failed(Cache(failures=cache.failures), attempt)
+    return new
 
 
 def confirmed(cache: Cache, now: datetime, *, max_age: timedelta | None) -> Cache:
     """Return the cache after the issuer said that the set is still the same (304)."""
-    return replace(cache, fetched_at=now, max_age=max_age, tried_at=now, failures=0)
+    return fetched(cache.keys, now, max_age=max_age, etag=cache.etag)
 
 
-def failed(cache: Cache, now: datetime) -> Cache:
-    """Return the cache after an attempt, begun at ``now``, that brought nothing."""
-    return replace(cache, tried_at=now, failures=cache.failures + 1)
+def failed(cache: Cache, attempt: Attempt) -> Cache:
+    """Return the cache after an attempt that brought nothing."""
+    failures, chance = cache.failures + 1, attempt.chance
+    return replace(cache, failures=failures, tried_at=attempt.ended_at, chance=chance)
+
+
+def _has_lost_most(old: Mapping[str, TrustedKey], new: Mapping[str, TrustedKey]) -> bool:
+    """Whether fewer than half of several keys are left, or none that can be used.
+
+    The one key of an issuer that has but one is replaced whenever it is renewed: no doubt there.
+    """
+    left = [
+        kid for kid, key in old.items() if kid in new and new[kid].public_key == key.public_key
+    ]
+    return not new or (len(old) > 1 and 2 * len(left) < len(old))
+
+
+def _age(cache: Cache, now: datetime) -> timedelta:
+    return timedelta.max if cache.fetched_at is None else now - cache.fetched_at
 
 
 def _freshness(cache: Cache, limits: Limits) -> timedelta:
+    if cache.is_in_doubt:
+        return -DISORDER  # it is never fresh
     said = limits.refresh_interval if cache.max_age is None else cache.max_age
     return min(max(said, SHORTEST_FRESHNESS), limits.refresh_interval)
 
 
 def _pause(cache: Cache, limits: Limits, *, is_usable: bool) -> timedelta:
+    """Return how long to leave the issuer alone: a half for sure, and a half by chance."""
     first = limits.cooldown if is_usable else FIRST_PAUSE
-    doublings = min(cache.failures - 1, 10)  # beyond, it is the longest anyway
-    return min(first * (1 << doublings), max(LONGEST_PAUSE, limits.cooldown))
+    doublings = min(cache.failures, 10)  # beyond, it is the longest anyway
+    longest = min(first * (1 << doublings), max(LONGEST_PAUSE, 2 * limits.cooldown))
+    return longest * (1 + cache.chance) / 2
 
 
 def _is_recent(cache: Cache, now: datetime, pause: timedelta) -> bool:
@@ -173,6 +228,17 @@ def parse(document: bytes) -> dict[str, TrustedKey]:
 
     Raises KeySetUnavailableError if there is none, or too many to look at.
     """
+    keys = read(document)
+    if not keys:
+        raise KeySetUnavailableError("the key set has no key that can be used")
+    return keys
+
+
+def read(document: bytes) -> dict[str, TrustedKey]:
+    """Return the same of a set that may have none (rule 5).
+
+    Raises KeySetUnavailableError if it is no set, or has too many keys to look at.
+    """
     try:
         members = json.loads(document)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
@@ -182,10 +248,7 @@ def parse(document: bytes) -> dict[str, TrustedKey]:
         raise KeySetUnavailableError("the answer is not a JWK Set")
     if len(entries) > MAX_KEYS:
         raise KeySetUnavailableError(f"a key set of more than {MAX_KEYS} keys is not read")
-    keys = _without_doubles([key for key in map(_trusted, entries) if key is not None])
-    if not keys:
-        raise KeySetUnavailableError("the key set has no key that can be used")
-    return keys
+    return _without_doubles([key for key in map(_trusted, entries) if key is not None])
 
 
 def _without_doubles(keys: Sequence[TrustedKey]) -> dict[str, TrustedKey]:

@@ -4,9 +4,10 @@ The key set's URL is given, or comes from the issuer's discovery document, which
 that issuer (RFC 8414 section 3.3, OpenID Connect Discovery section 4.3) and must not lead from
 https to anything else. It is looked up again once a day, and after a failure: a set may move.
 
-A call that has to ask makes one attempt, discovery included, within one time-out. One attempt is
-under way at a time: whose key is known goes on with it meanwhile, who needs the answer waits for
-it instead of asking again. A failure is logged and costs nobody else anything.
+A call that has to ask makes one attempt, discovery included, within one time-out, and within the
+time that the call itself has left. One attempt is under way at a time: whose key is known goes on
+with it meanwhile, who needs the answer waits for it instead of asking again. A failure is logged
+and costs nobody else anything.
 """
 
 import json
@@ -14,26 +15,32 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
-from machine_identity import jwks_cache
+from machine_identity import clock, jwks_cache
 from machine_identity.errors import (
     InvalidTokenError,
     KeySetUnavailableError,
     Refusal,
     TransportError,
 )
-from machine_identity.jwks_cache import Action, Cache, Decision, Limits, TrustedKey
+from machine_identity.jwks_cache import Action, Attempt, Cache, Decision, Limits, TrustedKey
 from machine_identity.records import record
 from machine_identity.transport import Response, Transport
 
 DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 DISCOVERY_LIFETIME: Final = timedelta(hours=24)
+LEAST_TIME: Final = timedelta(milliseconds=100)
+"""With less left no attempt is begun: it would fail by our fault, and be followed by a pause."""
 
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=$|[\s,])", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
+_NOTHING: Final = Cache()
+_NO_KEY: Final = "the key set has no key that can be used"
+_DOUBT: Final = "most of them are gone, or all; the next answer counts, whatever it is"
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -46,64 +53,79 @@ class Location:
 
 
 class JwksClient:
-    """Gives the keys of one issuer; safe to share between threads."""
+    """Gives the keys of one issuer; safe to share between threads.
 
-    def __init__(
+    ``timeout`` is the longest that a call may take over it. ``known`` is what there is before
+    anything was fetched. ``chance`` draws a number from 0 up to 1.
+    """
+
+    def __init__(  # noqa: PLR0913 - the outside and the rules, by name
         self,
         location: Location,
         *,
         transport: Transport,
         limits: Limits,
         timeout: timedelta,
+        known: Cache = _NOTHING,
+        chance: Callable[[], float] = clock.chance,
     ) -> None:
         self._location = location
         self._transport = transport
         self._limits = limits
         self._timeout = timeout
-        self._cache = Cache()
+        self._least = min(LEAST_TIME, timeout / 2)
+        self._chance = chance
+        self._cache = known
         self._discovered: tuple[datetime, str] | None = None
         self._fetched_from = ""
         self._flight = threading.Lock()
 
-    def key(self, kid: str, now: datetime) -> TrustedKey:
-        """Return the issuer's key of that name.
+    def key(self, kid: str, now: datetime, patience: timedelta | None = None) -> TrustedKey:
+        """Return the issuer's key of that name; wait for it no longer than ``patience``.
 
         Raises InvalidTokenError if the issuer has none, KeySetUnavailableError if it cannot be
         asked.
         """
         decision = jwks_cache.decide(self._cache, kid, now, self._limits)
         if decision.action is Action.REFRESH:
-            decision = self._after_refresh(decision, kid, now)
+            left = self._timeout if patience is None else min(self._timeout, patience)
+            decision = self._after_refresh(decision, kid, now, left)
         if decision.key is not None:
             return decision.key
         if decision.action is Action.REFUSE:
             raise InvalidTokenError(Refusal.UNKNOWN_KEY)
         raise KeySetUnavailableError(f"the keys of {self._location.issuer} are not to be had")
 
-    def _after_refresh(self, due: Decision, kid: str, now: datetime) -> Decision:
-        patience = self._timeout if due.key is None else timedelta()
-        if not self._flight.acquire(timeout=patience.total_seconds()):
+    def _after_refresh(self, due: Decision, kid: str, now: datetime, left: timedelta) -> Decision:
+        deadline = time.monotonic() + left.total_seconds()
+        wait = max(left.total_seconds(), 0) if due.key is None else 0
+        if not self._flight.acquire(timeout=wait):
             return due
         try:
             # Who had the lock before may have brought what is wanted.
             again = jwks_cache.decide(self._cache, kid, now, self._limits)
-            if again.action is Action.REFRESH:
-                self._cache = self._refreshed(now)
+            is_worth_it = deadline - time.monotonic() >= self._least.total_seconds()
+            if again.action is Action.REFRESH and is_worth_it:
+                self._cache = self._refreshed(now, deadline)
         finally:
             self._flight.release()
         return jwks_cache.decide(self._cache, kid, now, self._limits)
 
-    def _refreshed(self, now: datetime) -> Cache:
-        deadline = time.monotonic() + self._timeout.total_seconds()
+    def _refreshed(self, now: datetime, deadline: float) -> Cache:
+        begun = time.monotonic()
         try:
             uri = self._location.jwks_uri or self._jwks_uri(now, deadline)
-            return self._fetched(uri, now, deadline)
+            cache = self._fetched(uri, now, begun, deadline)
         except (TransportError, KeySetUnavailableError) as error:
+            cache, why = jwks_cache.failed(self._cache, self._attempt(now, begun)), str(error)
+        else:
+            why = _DOUBT if cache.is_in_doubt else _NO_KEY
+        if cache.failures > 0:
             self._discovered = None
-            _logger.warning("the keys of %s are not refreshed: %s", self._location.issuer, error)
-            return jwks_cache.failed(self._cache, now)
+            _logger.warning("the keys of %s are not refreshed: %s", self._location.issuer, why)
+        return cache
 
-    def _fetched(self, uri: str, now: datetime, deadline: float) -> Cache:
+    def _fetched(self, uri: str, now: datetime, begun: float, deadline: float) -> Cache:
         # An entity tag means something to the resource that gave it, and to no other.
         known = self._cache.etag if uri == self._fetched_from else ""
         answer = self._get(uri, {"if-none-match": known} if known else {}, deadline)
@@ -113,11 +135,16 @@ class JwksClient:
         if answer.status != HTTPStatus.OK:
             raise KeySetUnavailableError(f"the key set is answered with {answer.status}")
         etag = answer.headers.get("etag", "")
-        keys = jwks_cache.parse(answer.body)
+        keys = jwks_cache.read(answer.body)
         self._fetched_from = uri
-        return jwks_cache.fetched(
+        new = jwks_cache.fetched(
             keys, now, max_age=max_age, etag=etag if _ETAG.fullmatch(etag) else ""
         )
+        return jwks_cache.successor(self._cache, new, self._attempt(now, begun), self._limits)
+
+    def _attempt(self, now: datetime, begun: float) -> Attempt:
+        ended_at = now + timedelta(seconds=time.monotonic() - begun)
+        return Attempt(begun_at=now, ended_at=ended_at, chance=self._chance())
 
     def _jwks_uri(self, now: datetime, deadline: float) -> str:
         if self._discovered is not None:

@@ -6,8 +6,10 @@ The procedure, in this order, ends at the first thing that is wrong:
    issuer's set still has the very key that verified it. That costs a look-up.
 2. Read it strictly, believing nothing (``jws.parse``).
 3. Choose the issuer by ``iss``, letter for letter; nobody else's keys are looked at or fetched.
-4. Get that issuer's key by ``kid``; this may fetch its set, once for all who ask.
-5. Check the signature (``jws.verify``), then the claims (``access_token.check``).
+4. Get that issuer's key by ``kid``, unless the operator denies it; this may fetch its set, once
+   for all who ask.
+5. Check the signature (``jws.verify``), then the claims (``access_token.check``), then that the
+   operator does not deny this very token, by its ``jti`` or Entra's name for it, ``uti``.
 
 A refusal is InvalidTokenError. KeySetUnavailableError says that nobody can judge: neither let in
 nor turn away, but answer as a server that failed. No token is kept, only digests and what was
@@ -33,12 +35,17 @@ MOST_KEPT: Final = 1024
 PATIENCE: Final = timedelta(seconds=2)
 """With an issuer, where nothing else is said."""
 
+_TOKEN_ID_CLAIMS: Final = ("jti", "uti")
+
 
 class KeySource(Protocol):
     """Keys of one issuer, by name."""
 
-    def key(self, kid: str, now: datetime) -> TrustedKey:
-        """Return the key. Raises InvalidTokenError or KeySetUnavailableError."""
+    def key(self, kid: str, now: datetime, patience: timedelta | None = None) -> TrustedKey:
+        """Return the key, waiting for it no longer than ``patience``.
+
+        Raises InvalidTokenError or KeySetUnavailableError.
+        """
         ...
 
 
@@ -60,13 +67,24 @@ class _Seen:
 
 
 class Verifier:
-    """Judges access tokens of one or several issuers; safe to share between threads."""
+    """Judges access tokens of one or several issuers; safe to share between threads.
+
+    Whatever a key signed that is named in ``denied_key_ids``, whoever's it is, is refused, and so
+    is each token of ``denied_token_ids``: nothing that was refused is ever a token seen before.
+    """
 
     def __init__(
-        self, issuers: Sequence[TrustedIssuer], *, algorithms: Collection[str] = ("RS256",)
+        self,
+        issuers: Sequence[TrustedIssuer],
+        *,
+        algorithms: Collection[str] = ("RS256",),
+        denied_key_ids: Collection[str] = (),
+        denied_token_ids: Collection[str] = (),
     ) -> None:
         self._issuers = {each.expectations.issuer: each for each in issuers}
         self._algorithms = frozenset(algorithms)
+        self._denied_keys = frozenset(denied_key_ids)
+        self._denied_tokens = frozenset(denied_token_ids)
         if not self._issuers or len(self._issuers) < len(issuers):
             raise SettingsError("there must be an issuer to trust, and none of them twice")
         if not self._algorithms or not self._algorithms <= set(jws.ALGORITHMS):
@@ -118,8 +136,10 @@ class Verifier:
         every = (each.expectations.scopes for each in self._issuers.values())
         return frozenset().union(*every)
 
-    def verify(self, token: str, now: datetime) -> VerifiedClaims:
-        """Return who is calling.
+    def verify(
+        self, token: str, now: datetime, *, patience: timedelta | None = None
+    ) -> VerifiedClaims:
+        """Return who is calling, within about ``patience`` if keys must be fetched for it.
 
         Raises InvalidTokenError with a code if the token is refused, KeySetUnavailableError if
         nobody can say.
@@ -127,20 +147,25 @@ class Verifier:
         octets = jws.octets(token)
         digest = hashlib.sha256(octets).digest()
         seen = self._seen.get(digest)
-        if seen is None or not _still_holds(seen, now):
-            seen = self._judged(octets, now)
+        if seen is None or not _still_holds(seen, now, patience):
+            seen = self._judged(octets, now, patience)
         self._keep(digest, seen)
         return seen.claims
 
-    def _judged(self, octets: bytes, now: datetime) -> _Seen:
+    def _judged(self, octets: bytes, now: datetime, patience: timedelta | None) -> _Seen:
         token = jws.parse(octets, self._algorithms)
         name = token.claims.get("iss")
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
             raise InvalidTokenError(Refusal.ISSUER)
-        key = issuer.keys.key(token.kid, now)
+        if token.kid in self._denied_keys:
+            raise InvalidTokenError(Refusal.DENIED_KEY)
+        key = issuer.keys.key(token.kid, now, patience)
         signed = jws.verify(token, key)
         claims = access_token.check(signed, issuer.expectations, now)
+        names = [signed.claims.get(name) for name in _TOKEN_ID_CLAIMS]
+        if any(isinstance(each, str) and each in self._denied_tokens for each in names):
+            raise InvalidTokenError(Refusal.DENIED_TOKEN)
         return _Seen(issuer=issuer, key=key, claims=claims)
 
     def _keep(self, digest: bytes, seen: _Seen) -> None:
@@ -152,8 +177,8 @@ class Verifier:
                 self._seen.popitem(last=False)
 
 
-def _still_holds(seen: _Seen, now: datetime) -> bool:
+def _still_holds(seen: _Seen, now: datetime, patience: timedelta | None) -> bool:
     claims = seen.claims
     if not claims.valid_from <= now < claims.valid_until:
         return False
-    return seen.issuer.keys.key(seen.key.kid, now) is seen.key
+    return seen.issuer.keys.key(seen.key.kid, now, patience) is seen.key

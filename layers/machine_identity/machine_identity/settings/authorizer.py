@@ -1,21 +1,37 @@
-"""What the authorizer is told: by its environment, and by an event.
+"""What the authorizer is told: by its environment, by an event, and by Lambda of its time.
 
 Lists are separated by spaces. ``JWKS_URI`` may be left out; else there are as many as issuers, in
 the same order. Of ``REQUIRED_SCOPES``, ``REQUIRED_ROLES`` and ``ALLOWED_CLIENTS`` all that are set
 must hold, and one must be set, or ``ALLOW_ANY_CLIENT=true`` says that no one is kept out.
+
+What is denied: all tokens of the keys in ``DENIED_KEY_IDS``, whoever's they are, and those named
+by ``DENIED_TOKEN_IDS``. ``JWKS_BUNDLED`` names files to begin with, as many as issuers, in the
+same order, looked for where the function runs, which on Lambda is beside its code; each is a JWK
+Set with ``fetched_at`` in it (ISO 8601, with its zone), and counts as old as that says.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Self
 
-from machine_identity import jws
+from machine_identity import jwks_cache, jws
 from machine_identity.access_token import Expectations
-from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
-from machine_identity.jwks_cache import Limits
+from machine_identity.errors import (
+    InvalidTokenError,
+    KeySetUnavailableError,
+    Refusal,
+    SettingsError,
+)
+from machine_identity.jwks_cache import Cache, Limits
 from machine_identity.jwks_client import Location
 from machine_identity.records import record
 from machine_identity.settings.environment import Environment, checked_url
+
+FOR_THE_ANSWER: Final = timedelta(milliseconds=200)
+"""Of an invocation's time, kept for what follows a fetch: a check, a record, and the way back."""
+
+NOTHING_KNOWN: Final = Cache()
 
 _ACCESS: Final = ("REQUIRED_SCOPES", "REQUIRED_ROLES", "ALLOWED_CLIENTS")
 _TYPES: Final = "at+jwt application/at+jwt JWT"
@@ -24,10 +40,11 @@ _BEARER: Final = "bearer"
 
 @record
 class Issuer:
-    """One issuer: where its keys are, and what its tokens must say."""
+    """One issuer: where its keys are, what its tokens must say, and what is known before."""
 
     location: Location
     expectations: Expectations
+    known: Cache = NOTHING_KNOWN
 
 
 @record
@@ -38,19 +55,28 @@ class AuthorizerSettings:
     algorithms: frozenset[str]
     limits: Limits
     jwks_timeout: timedelta
+    denied_key_ids: frozenset[str] = frozenset()
+    denied_token_ids: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
         """Read the variables. Raises SettingsError."""
         environment = Environment(variables)
+        locations = _locations(environment)
         return cls(
             issuers=tuple(
-                Issuer(location=each, expectations=_expectations(environment, each.issuer))
-                for each in _locations(environment)
+                Issuer(
+                    location=each,
+                    expectations=_expectations(environment, each.issuer),
+                    known=known,
+                )
+                for each, known in zip(locations, _known(environment, len(locations)), strict=True)
             ),
             algorithms=_algorithms(environment),
             limits=_limits(environment),
             jwks_timeout=environment.seconds("JWKS_TIMEOUT_SECONDS", 2, least=1, most=9),
+            denied_key_ids=frozenset(environment.words("DENIED_KEY_IDS")),
+            denied_token_ids=frozenset(environment.words("DENIED_TOKEN_IDS")),
         )
 
 
@@ -84,6 +110,12 @@ def correlation_id(event: object) -> str:
     return request_id if isinstance(request_id, str) else ""
 
 
+def time_left(context: object) -> timedelta | None:
+    """Return how long keys may be waited for in this invocation; None if it has no end."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return None if remaining is None else timedelta(milliseconds=remaining()) - FOR_THE_ANSWER
+
+
 def _locations(environment: Environment) -> tuple[Location, ...]:
     issuers = environment.words("ISSUER")
     if not issuers:
@@ -111,6 +143,34 @@ def _check_jwks_uri(uri: str) -> None:
     checked_url("JWKS_URI", address)
     if "#" in query:
         raise SettingsError("JWKS_URI must be without fragment")
+
+
+def _known(environment: Environment, issuers: int) -> tuple[Cache, ...]:
+    names = environment.words("JWKS_BUNDLED")
+    if names and len(names) != issuers:
+        raise SettingsError(
+            "JWKS_BUNDLED must name as many files as ISSUER, in the same order, or none"
+        )
+    return tuple(map(_bundled, names)) or (NOTHING_KNOWN,) * issuers
+
+
+def _bundled(name: str) -> Cache:
+    from pathlib import Path  # noqa: PLC0415 - a cold start without such a file need not know it
+
+    try:
+        document = Path(name).read_bytes()
+        keys = jwks_cache.parse(document)
+        fetched_at = datetime.fromisoformat(json.loads(document)["fetched_at"])
+    except KeySetUnavailableError as error:
+        raise SettingsError(f"JWKS_BUNDLED, {name}: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = type(error).__name__
+        raise SettingsError(
+            f"JWKS_BUNDLED, {name}: must be a file with an instant fetched_at ({reason})"
+        ) from None
+    if fetched_at.utcoffset() is None:
+        raise SettingsError(f"JWKS_BUNDLED, {name}: fetched_at must be given with its zone")
+    return Cache(keys=keys, fetched_at=fetched_at)
 
 
 def _expectations(environment: Environment, issuer: str) -> Expectations:
