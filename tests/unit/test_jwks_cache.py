@@ -84,8 +84,28 @@ def test_what_we_publish_ourselves_is_trusted_for_its_one_algorithm(algorithm: s
 
 
 def test_members_that_do_not_matter_are_ignored() -> None:
-    entry = rsa_jwk(x5c=["MII…"], x5t="t", issuer="https://issuer.example", use="sig")
+    certificate = {"x5c": ["MII…"], "x5t": "t", "x5t#S256": "t", "x5u": "https://a.example/x"}
+    entry = rsa_jwk(**certificate, issuer="https://issuer.example", use="sig", ext=True)
     assert trusted(entry).keys() == {"r1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x5t", 7),
+        ("x5t", None),
+        ("x5t#S256", ["t"]),
+        ("x5u", None),
+        ("x5u", "x"),
+        ("x5u", "http://a.example/x"),
+        ("x5u", ["https://a.example/x"]),
+        ("x5c", None),
+        ("x5c", "MII…"),
+        ("x5c", ["MII…", 7]),
+    ],
+)
+def test_a_registered_member_of_another_type_costs_the_key(name: str, value: object) -> None:
+    assert trusted(rsa_jwk(**{name: value}), ec_jwk()).keys() == {"e1"}
 
 
 @pytest.mark.parametrize("bits", [1024, 2040, 2047])

@@ -51,6 +51,7 @@ _ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109
 _ROCA_ORDERS: Final = (2, 6, 8, 9, 3, 26, 20, 35, 24, 13, 6, 51, 53, 54, 42, 50, 78)
 """Of 65537 modulo each of these; of 2**27 sound moduli one fits them all by chance."""
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_HTTPS: Final = "https://"
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, frozenset[str]]]] = {
     "P-256": (ec.SECP256R1(), frozenset({"ES256"})),
@@ -195,7 +196,7 @@ def _trusted(entry: object) -> TrustedKey | None:
     """Return the key, or None if anything at all is wrong with it."""
     if not isinstance(entry, dict) or not _PRIVATE.isdisjoint(entry):
         return None
-    if UNREADABLE in entry.values() or not _is_for_signatures(entry):
+    if UNREADABLE in entry.values() or not _is_for_signatures(entry) or not _is_typed(entry):
         return None
     try:
         kid = _key_id(entry["kid"])
@@ -222,6 +223,20 @@ def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
         and isinstance(operations, list)
         and all(isinstance(each, str) for each in operations)
         and "verify" in operations
+    )
+
+
+def _is_typed(entry: Mapping[str, Any]) -> bool:
+    """RFC 7517 sections 4.6 to 4.9: what is not used here, and never followed, is as it should be.
+
+    Or else another reader would refuse the key that this one trusts.
+    """
+    texts = [entry.get("x5t", ""), entry.get("x5t#S256", ""), entry.get("x5u", _HTTPS)]
+    chain = entry.get("x5c", [])
+    return (
+        isinstance(chain, list)
+        and all(isinstance(each, str) for each in [*texts, *chain])
+        and texts[-1].startswith(_HTTPS)
     )
 
 
