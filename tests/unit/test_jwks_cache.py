@@ -148,7 +148,8 @@ def test_a_coordinate_has_the_full_length_of_its_field() -> None:
 
 @pytest.mark.parametrize("name", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
 def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> None:
-    assert trusted(rsa_jwk(**{name: "AQAB"}), ec_jwk(**{name: "AQAB"})) == {}
+    assert trusted(rsa_jwk(**{name: "AQAB"})) == {}
+    assert trusted(ec_jwk(**{name: "AQAB"})) == {}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,8 @@ def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> N
     ],
 )
 def test_what_is_not_for_signatures_of_a_known_kind_is_not_trusted(change: dict[str, Any]) -> None:
-    assert trusted(rsa_jwk(**change), ec_jwk(**change)) == {}
+    assert trusted(rsa_jwk(**change)) == {}
+    assert trusted(ec_jwk(**change)) == {}
 
 
 @pytest.mark.parametrize("change", [{}, {"use": "sig"}, {"key_ops": ["verify"]}])

@@ -6,6 +6,7 @@ and with an empty object read in place of its payload, while the signature is ch
 was made over (``but_for_claims``). ``STRICTER`` names the rule for each valid one that is refused.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -138,6 +139,14 @@ def test_wycheproof_s_files_are_all_there() -> None:
     assert [case.number for case in SIGNATURES] == list(range(1, 402))
     assert [case.number for case in KEYS] == list(range(1, 27))
     assert Counter(case.is_valid for case in SIGNATURES) == {False: 355, True: 46}
+
+
+@pytest.mark.parametrize("name", ["json_web_signature_test.json", "json_web_key_test.json"])
+def test_wycheproof_s_files_are_as_the_readme_says_that_they_are_at_their_source(name: str) -> None:
+    content = (VECTORS / "wycheproof" / name).read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    readme = (VECTORS / "wycheproof" / "README.md").read_text()
+    assert f"| `{name}` | `{blob.hexdigest()}` |" in readme
 
 
 def test_most_of_what_is_refused_is_refused_for_its_signature() -> None:
