@@ -142,7 +142,7 @@ def test_wycheproof_s_files_are_all_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["json_web_signature_test.json", "json_web_key_test.json"])
-def test_wycheproof_s_files_are_as_the_readme_says_that_they_are_at_their_source(name: str) -> None:
+def test_wycheproof_s_files_are_as_they_are_at_their_source(name: str) -> None:
     content = (VECTORS / "wycheproof" / name).read_bytes()
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     readme = (VECTORS / "wycheproof" / "README.md").read_text()
