@@ -1,5 +1,5 @@
 # `make` lists what there is. Every target sets up what it needs; a second run starts at once.
-.PHONY: help demo serve life test test-long test-sam rehearsal lint build lock
+.PHONY: help demo serve life test test-long test-sam rehearsal bench lint build lock
 .DEFAULT_GOAL := help
 SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -26,6 +26,9 @@ test-sam: ## sam build, and each function in Docker with each of its events
 
 rehearsal: ## a rotation in real time before other people's servers and verifiers (Node, 3 minutes)
 	@bin/setup local && .venv/bin/python -m rehearsal
+
+bench: ## the verifier and its cold start beside other people's, in ratios, into bench/results.md (3 minutes)
+	@bin/setup local && bench/setup && PYTHONPATH=layers/machine_identity bench/.venv/bin/python -m bench
 
 lint: ## ruff, mypy, the floors, cfn-lint on both forms of the template, sam validate
 	@bin/setup dev && bin/lint
