@@ -223,7 +223,16 @@ def test_up_to_its_first_decision_it_imports_no_more_than_it_uses(
     assert NEEDLESS.isdisjoint(names)
     ours = {each.partition(".")[2] for each in names if each.startswith("machine_identity.")}
     assert ours == {
-        *("access_token", "clock", "emf", "errors", "jwks_cache", "jwks_client", "jws"),
+        *(
+            "access_token",
+            "clock",
+            "emf",
+            "encoding",
+            "errors",
+            "jwks_cache",
+            "jwks_client",
+            "jws",
+        ),
         *("records", "settings", "settings.authorizer", "settings.environment", "transport"),
         "verifier",
     }

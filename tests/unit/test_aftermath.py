@@ -1,6 +1,6 @@
 """Rule 10: what the answer to a revocation says is true, whenever and however often asked."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 

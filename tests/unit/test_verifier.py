@@ -180,8 +180,8 @@ def test_a_url_in_a_header_is_never_followed(
     hosts: list[str] = []
     real = socket.getaddrinfo
 
-    def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
-        hosts.append(host)
+    def getaddrinfo(host: str | bytes, *rest: Any, **options: Any) -> Any:
+        hosts.append(host if isinstance(host, str) else host.decode())
         return real(host, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
