@@ -18,8 +18,8 @@ life: ## a hundred days in the life of keys, drawn anew into docs/ from a run of
 test: ## unit tests and an end-to-end test over the embedded stack, with coverage
 	@bin/setup dev && .venv/bin/pytest -m "not sam" -n auto --cov --cov-report=term
 
-test-long: ## the walk, the faults and the interleavings at their deepest, with their counts (10 minutes)
-	@bin/setup dev && DEEP=1 .venv/bin/pytest -n auto tests/properties tests/faults tests/model
+test-long: ## the walk, the faults, the fuzzing and the interleavings at their deepest, with their counts (10 minutes)
+	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt && DEEP=1 .venv/bin/pytest -n auto tests/properties tests/faults tests/model
 
 test-sam: ## sam build, and each function in Docker with each of its events
 	@bin/setup dev && $(SAM) .venv/bin/pytest -m sam tests/sam

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from machine_identity import client_assertion
 from machine_identity.access_token import Expectations, VerifiedClaims, check
 from machine_identity.errors import (
     InsufficientScopeError,
@@ -150,6 +151,33 @@ def test_rule_2_a_kind_written_as_a_claim_is_refused(name: str, kind: str) -> No
 def test_rule_2_and_an_access_token_s_kind_is_taken(kind: object) -> None:
     claims = {**CLAIMS, "typ": kind, "token_use": kind}
     assert check(SignedClaims(typ="JWT", claims=claims), EXPECTED, NOW).client == "client-1"
+
+
+@pytest.mark.parametrize(
+    ("typ", "code"),
+    [("client-authentication+jwt", Refusal.TYPE), ("JWT", Refusal.ISSUER)],
+)
+def test_rule_2_a_client_assertion_is_no_access_token_whatever_type_it_has(
+    typ: str, code: Refusal
+) -> None:
+    draft = client_assertion.Draft(
+        issuer="client-1",
+        subject="client-1",
+        audience="api://uppercase",
+        typ=typ,
+        algorithms=("RS256",),
+        lifetime=timedelta(seconds=300),
+    )
+    claims = client_assertion.claims(draft, issuer="client-1", now=NOW, jti="jti-1")
+    with pytest.raises(InvalidTokenError) as error:
+        check(SignedClaims(typ=typ, claims=claims), EXPECTED, NOW)
+    assert error.value.code is code
+
+
+def test_rule_2_an_id_token_is_no_access_token_with_a_nonce_or_without() -> None:
+    members: dict[str, Any] = {"aud": "client-1", "azp": "client-1", "auth_time": SECONDS}
+    assert refused(**members, nonce="n-1") is Refusal.TYPE
+    assert refused(**members) is Refusal.AUDIENCE
 
 
 # Rule 3

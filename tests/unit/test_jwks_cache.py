@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,8 +84,28 @@ def test_what_we_publish_ourselves_is_trusted_for_its_one_algorithm(algorithm: s
 
 
 def test_members_that_do_not_matter_are_ignored() -> None:
-    entry = rsa_jwk(x5c=["MII…"], x5t="t", issuer="https://issuer.example", use="sig")
+    certificate = {"x5c": ["MII…"], "x5t": "t", "x5t#S256": "t", "x5u": "https://a.example/x"}
+    entry = rsa_jwk(**certificate, issuer="https://issuer.example", use="sig", ext=True)
     assert trusted(entry).keys() == {"r1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x5t", 7),
+        ("x5t", None),
+        ("x5t#S256", ["t"]),
+        ("x5u", None),
+        ("x5u", "x"),
+        ("x5u", "http://a.example/x"),
+        ("x5u", ["https://a.example/x"]),
+        ("x5c", None),
+        ("x5c", "MII…"),
+        ("x5c", ["MII…", 7]),
+    ],
+)
+def test_a_registered_member_of_another_type_costs_the_key(name: str, value: object) -> None:
+    assert trusted(rsa_jwk(**{name: value}), ec_jwk()).keys() == {"e1"}
 
 
 @pytest.mark.parametrize("bits", [1024, 2040, 2047])
@@ -127,7 +148,8 @@ def test_a_coordinate_has_the_full_length_of_its_field() -> None:
 
 @pytest.mark.parametrize("name", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
 def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> None:
-    assert trusted(rsa_jwk(**{name: "AQAB"}), ec_jwk(**{name: "AQAB"})) == {}
+    assert trusted(rsa_jwk(**{name: "AQAB"})) == {}
+    assert trusted(ec_jwk(**{name: "AQAB"})) == {}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +164,7 @@ def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> N
         {"kid": ""},
         {"kid": 7},
         {"kid": "k" * 257},
+        {"kid": "k\ud800"},
         {"use": "enc"},
         {"use": None},
         {"use": ["sig"]},
@@ -156,12 +179,15 @@ def test_a_key_with_a_private_or_symmetric_member_is_not_trusted(name: str) -> N
         {"alg": "RSA-OAEP"},
         {"alg": "HS256"},
         {"alg": "none"},
+        {"alg": None},
+        {"alg": ""},
         {"alg": ["RS256"]},
         {"alg": {"RS256": 1}},
     ],
 )
 def test_what_is_not_for_signatures_of_a_known_kind_is_not_trusted(change: dict[str, Any]) -> None:
-    assert trusted(rsa_jwk(**change), ec_jwk(**change)) == {}
+    assert trusted(rsa_jwk(**change)) == {}
+    assert trusted(ec_jwk(**change)) == {}
 
 
 @pytest.mark.parametrize("change", [{}, {"use": "sig"}, {"key_ops": ["verify"]}])
@@ -227,6 +253,54 @@ def test_an_entry_that_is_no_key_does_not_cost_the_good_ones(entry: object) -> N
     assert trusted(entry, rsa_jwk()).keys() == {"r1"}
 
 
+def written(*entries: str) -> dict[str, TrustedKey]:
+    """What remains of entries that no dictionary can hold, beside a good key."""
+    good = json.dumps({**ec_jwk(), "kid": "good"})
+    keys = parse(f'{{"keys": [{", ".join([*entries, good])}]}}'.encode())
+    del keys["good"]
+    return keys
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        '"kid": "r1"',
+        '"kid": "other"',
+        '"k\\u0069d": "r1"',
+        '"use": "sig", "use": "sig"',
+        '"use": "enc", "use": "sig"',
+        '"x": {"a": 1, "a": 1}',
+        '"x": 1e400',
+        '"x": 123456789012345678901',
+    ],
+)
+def test_a_key_with_two_readings_is_not_trusted_and_the_others_are(member: str) -> None:
+    entry = json.dumps(rsa_jwk())
+    other = json.dumps(ec_jwk())
+    assert written(f"{entry[:-1]}, {member}}}", other).keys() == {"e1"}
+    assert written(entry, other).keys() == {"r1", "e1"}
+
+
+@pytest.mark.parametrize("member", ['"x": [{"a": 1, "a": 1}]', '"x": 1e300', '"x": {"a": 1}'])
+def test_what_does_not_concern_a_key_does_not_cost_it(member: str) -> None:
+    entry = json.dumps(rsa_jwk())
+    assert written(f"{entry[:-1]}, {member}}}").keys() == {"r1"}
+
+
+def marked(bits: int, power: int) -> int:
+    """A modulus with the mark of CVE-2017-15361: a power of 65537 modulo each small prime."""
+    primes = [p for p in range(2, 168) if all(p % each for each in range(2, p))]
+    product = math.prod(primes)
+    return pow(65537, power, product) + product * ((1 << bits) // product - 1)
+
+
+@pytest.mark.parametrize("power", [1, 2, 12345])
+@pytest.mark.parametrize("bits", [2048, 4096])
+def test_a_modulus_with_the_mark_of_roca_is_not_trusted(bits: int, power: int) -> None:
+    assert trusted(rsa_jwk(n=octets(marked(bits, power)))) == {}
+    assert trusted(rsa_jwk(n=octets(marked(bits, power) + 2))).keys() == {"r1"}
+
+
 # Sets
 
 
@@ -245,11 +319,32 @@ def test_an_entry_that_is_no_key_does_not_cost_the_good_ones(entry: object) -> N
         b"\xff",
         b'{"keys":' + b"[" * 100_000,
         b'{"keys":' + b"1" * 5000 + b"}",
+        b'{"keys":' + b"[" * 16 + b"]" * 16 + b"}",
     ],
 )
 def test_what_is_no_key_set_or_an_empty_one_is_unavailable(document: bytes) -> None:
     with pytest.raises(KeySetUnavailableError):
         parse(document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: b"\xef\xbb\xbf" + document,
+        lambda document: document.decode().encode("utf-16"),
+        lambda document: document + b"{}",
+        lambda document: document[:-1] + b', "keys": []}',
+        lambda document: document[:-1] + b', "x": NaN}',
+        lambda document: document[:-1] + b', "x": "\xff"}',
+    ],
+)
+def test_a_set_that_is_not_one_json_object_with_one_reading_is_unavailable(
+    change: Callable[[bytes], bytes],
+) -> None:
+    document = json.dumps({"keys": [rsa_jwk()]}).encode()
+    assert parse(document).keys() == {"r1"}
+    with pytest.raises(KeySetUnavailableError, match="not a JWK Set"):
+        parse(change(document))
 
 
 def test_a_set_without_a_key_that_can_be_used_is_unavailable() -> None:

@@ -350,6 +350,10 @@ def test_a_token_is_ascii(text: str) -> None:
     assert error.value.code is Refusal.MALFORMED
 
 
+def test_a_token_inside_a_token_is_no_object_of_claims() -> None:
+    assert refused(token({"cty": "JWT"}, payload=token())) is Refusal.MALFORMED
+
+
 # The header
 
 

@@ -216,9 +216,7 @@ def test_no_error_repeats_what_the_document_holds() -> None:
     assert "s3cr3t" not in str(refused.value)
 
 
-def test_the_issuer_in_use_is_the_first_of_the_published_and_each_is_named_once() -> (
-    None
-):
+def test_the_issuer_in_use_is_the_first_of_the_published_and_each_is_named_once() -> None:
     assert EVERYTHING.issuers == (
         "https://identity.example",
         "https://new.example",

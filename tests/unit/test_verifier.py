@@ -1,7 +1,8 @@
 """Whole decisions: tokens that another library signed, keys over real HTTP, any time at all."""
 
 import json
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +36,12 @@ JWKS = [
 ONE, TWO = "https://one.example", "https://two.example"
 
 
-def token(private: Any = KEYS[0], kid: str = JWKS[0]["kid"], **claims: Any) -> str:
+def token(
+    private: Any = KEYS[0],
+    kid: str = JWKS[0]["kid"],
+    header: Mapping[str, Any] | None = None,
+    **claims: Any,
+) -> str:
     members = {
         "iss": ONE,
         "aud": "api://uppercase",
@@ -46,7 +52,7 @@ def token(private: Any = KEYS[0], kid: str = JWKS[0]["kid"], **claims: Any) -> s
         **claims,
     }
     algorithm = "ES256" if private is EC_KEY else "RS256"
-    return jwt.encode(members, private, algorithm, headers={"kid": kid})
+    return jwt.encode(members, private, algorithm, headers={"kid": kid, **(header or {})})
 
 
 class Counted:
@@ -156,6 +162,33 @@ def test_what_is_wrong_on_its_face_costs_neither_a_fetch_nor_a_signature_check(
     assert world.refused("") is Refusal.MALFORMED
     assert world.refused(token(EC_KEY)) is Refusal.ALGORITHM
     assert (world.one.fetches, signature_checks) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "kid", ["../../keys/1", "' OR 1=1 --", "https://attacker.example/keys", "$(id)", "a\0b"]
+)
+def test_a_kid_is_a_name_to_look_up_and_nothing_else(world: World, kid: str) -> None:
+    world.verifier.verify(token(), NOW)
+    assert world.refused(token(kid=kid)) is Refusal.UNKNOWN_KEY
+    assert world.one.requests == [("/keys", "")]
+
+
+@pytest.mark.parametrize("name", ["jku", "x5u"])
+def test_a_url_in_a_header_is_never_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    hosts: list[str] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
+        hosts.append(host)
+        return real(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    header = {name: "https://attacker.example/keys"}
+    assert world.verifier.verify(token(header=header), NOW).issuer == ONE
+    assert world.refused(token(KEYS[1], JWKS[0]["kid"], header=header)) is Refusal.SIGNATURE
+    assert set(hosts) == {"127.0.0.1"}
 
 
 def test_the_signature_is_checked_before_any_claim_but_the_issuer_counts(world: World) -> None:

@@ -1,8 +1,8 @@
 """A stranger's key set: which of its keys can be trusted, for how long, and when to ask again.
 
-``parse`` judges key by key (RFC 7517, RFC 7518 section 6): what is weak, private, symmetric, meant
-for encryption, ambiguous or off its curve is left out, and the good ones stay. ``decide`` is a
-function of (cache, kid, now):
+``parse`` reads as strictly as a token is read (``encoding``) and judges key by key (RFC 7517, RFC
+7518 section 6): what is weak, private, symmetric, meant for encryption, ambiguous or off its curve
+is left out, and the good ones stay. ``decide`` is a function of (cache, kid, now):
 
 1. A known key serves while the set is fresh. When it is not, one call asks again, and the key
    goes on serving, whatever comes of it, until the set reaches its hard age.
@@ -24,8 +24,6 @@ an age is unknown: it is time to ask again, and beyond a few minutes the set cou
 Nothing here fetches, waits, reads a clock or draws a number.
 """
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -34,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from machine_identity.encoding import UNREADABLE, base64url, readable_parts
 from machine_identity.errors import KeySetUnavailableError
 
 if TYPE_CHECKING:
@@ -56,7 +55,11 @@ STEP_BACK: Final = timedelta(minutes=5)
 DISORDER: Final = timedelta(seconds=10)
 """By which a caller that waited for another's attempt may have read its clock earlier."""
 
+_ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_ROCA_ORDERS: Final = (2, 6, 8, 9, 3, 26, 20, 35, 24, 13, 6, 51, 53, 54, 42, 50, 78)
+"""Of 65537 modulo each of these; of 2**27 sound moduli one fits them all by chance."""
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_HTTPS: Final = "https://"
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES: Final[Mapping[str, tuple[ec.EllipticCurve, frozenset[str]]]] = {
     "P-256": (ec.SECP256R1(), frozenset({"ES256"})),
@@ -236,10 +239,9 @@ def read(document: bytes) -> dict[str, TrustedKey]:
     Raises KeySetUnavailableError if it is no set, or has too many keys to look at.
     """
     try:
-        members = json.loads(document)
+        entries = readable_parts(document).get("keys")
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
-        members = None
-    entries = members.get("keys") if isinstance(members, dict) else None
+        entries = None
     if not isinstance(entries, list):
         raise KeySetUnavailableError("the answer is not a JWK Set")
     if len(entries) > MAX_KEYS:
@@ -257,18 +259,23 @@ def _trusted(entry: object) -> TrustedKey | None:
     """Return the key, or None if anything at all is wrong with it."""
     if not isinstance(entry, dict) or not _PRIVATE.isdisjoint(entry):
         return None
-    kid = entry.get("kid")
-    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID or not _is_for_signatures(entry):
+    if UNREADABLE in entry.values() or not _is_for_signatures(entry) or not _is_typed(entry):
         return None
     try:
-        public_key, fitting = _rsa(entry) if entry.get("kty") == "RSA" else _ec(entry)
+        kid = _key_id(entry["kid"])
+        public_key, fitting = _rsa(entry) if entry["kty"] == "RSA" else _ec(entry)
+        algorithms = frozenset({entry["alg"]}) if "alg" in entry else fitting
     except (ValueError, KeyError, TypeError):  # also cryptography's word for off the curve
         return None
-    algorithm = entry.get("alg")
-    if algorithm is not None and algorithm not in tuple(fitting):
+    if not algorithms <= fitting:
         return None
-    algorithms = fitting if algorithm is None else frozenset({algorithm})
     return TrustedKey(kid=kid, public_key=public_key, algorithms=algorithms)
+
+
+def _key_id(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_KEY_ID:
+        raise ValueError
+    return value.encode().decode()  # raises at half a surrogate pair, which no token can name
 
 
 def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
@@ -282,12 +289,37 @@ def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
     )
 
 
+def _is_typed(entry: Mapping[str, Any]) -> bool:
+    """RFC 7517 sections 4.6 to 4.9: what is not used here, and never followed, is as it should be.
+
+    Or else another reader would refuse the key that this one trusts.
+    """
+    texts = [entry.get("x5t", ""), entry.get("x5t#S256", ""), entry.get("x5u", _HTTPS)]
+    chain = entry.get("x5c", [])
+    return (
+        isinstance(chain, list)
+        and all(isinstance(each, str) for each in [*texts, *chain])
+        and texts[-1].startswith(_HTTPS)
+    )
+
+
 def _rsa(entry: Mapping[str, Any]) -> tuple["PublicKey", frozenset[str]]:
     n, e = _octets(entry["n"]), _octets(entry["e"])
     modulus, exponent = int.from_bytes(n), int.from_bytes(e)
     if modulus.bit_length() not in RSA_BITS or modulus % 2 == 0 or exponent not in RSA_EXPONENTS:
         raise ValueError
+    if _is_roca(modulus):
+        raise ValueError
     return rsa.RSAPublicNumbers(exponent, modulus).public_key(), _RSA
+
+
+def _is_roca(modulus: int) -> bool:
+    """Whether it has the mark of CVE-2017-15361, whose private half can be computed.
+
+    Such a modulus is a power of 65537 modulo every small prime.
+    """
+    marks = zip(_ROCA_PRIMES, _ROCA_ORDERS, strict=True)
+    return all(pow(modulus, order, prime) == 1 for prime, order in marks)
 
 
 def _ec(entry: Mapping[str, Any]) -> tuple["PublicKey", frozenset[str]]:
@@ -305,7 +337,4 @@ def _octets(value: object) -> bytes:
     """Decode base64url in its canonical form, without padding (RFC 7518 section 2)."""
     if not isinstance(value, str):
         raise TypeError
-    content = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-    if base64.urlsafe_b64encode(content).rstrip(b"=") != value.encode():
-        raise ValueError
-    return content
+    return base64url(value.encode())

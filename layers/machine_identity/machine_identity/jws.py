@@ -2,16 +2,14 @@
 
 Reading and judging are apart: ``parse`` gives what somebody wrote, ``verify`` gives
 ``SignedClaims``, the only type whose members may be believed. Everything is refused that has two
-readings (a member named twice, padding, spare bits) or asks for something that is not done here
-(``crit``, ``b64``, ``zip``, ``enc``). Keys and key URLs in a header are ignored, never followed:
-only the caller's key counts (RFC 8725 section 3.10). A key serves only algorithms that it is
-bound to, and ``none`` and HMAC do not exist here, so no public key can become a secret.
+readings (``encoding``) or asks for something that is not done here (``crit``, ``b64``, ``zip``,
+``enc``). Keys and key URLs in a header are ignored, never followed: only the caller's key counts
+(RFC 8725 section 3.10). A key serves only algorithms that it is bound to, and ``none`` and HMAC do
+not exist here, so no public key can become a secret.
 
 It looks at no claim: what they must say is ``access_token``'s, whose keys count is the caller's.
 """
 
-import binascii
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from machine_identity.encoding import base64url, json_object
 from machine_identity.errors import InvalidTokenError, Refusal
 
 if TYPE_CHECKING:
@@ -32,17 +31,9 @@ MAX_TOKEN: Final = 16 * 1024
 MAX_HEADER: Final = 2048
 """Octets of the encoded header; a certificate chain does not fit, and nobody would look at it."""
 MAX_KEY_ID: Final = 256
-MAX_DEPTH: Final = 16
-"""Objects and arrays inside one another; access tokens are seen with five."""
-MAX_DIGITS: Final = 20
-"""Of a whole number: 64 bits, which is all that another reader would understand alike."""
 
 _UNSUPPORTED: Final = frozenset({"crit", "b64", "zip", "enc"})
 _HTTPS: Final = "https://"
-_SPACE: Final = " \t\n\r"
-_FROM_URL_ALPHABET: Final = bytes.maketrans(b"-_+/=", b"+/***")
-_LAST: Final = {2: b"AQgw", 3: b"AEIMQUYcgkosw048"}
-"""Letters whose spare bits are zero, by how many letters the last group has."""
 _KEPT_HEADERS: Final = 64
 
 type _Check = Callable[["PublicKey", bytes, bytes], None]
@@ -110,7 +101,7 @@ def parse(token: bytes, algorithms: frozenset[str]) -> UnverifiedToken:
     try:
         protected, payload, encoded_signature = token.split(b".")
         header = _header(protected, algorithms)
-        claims, signature = _object(_decoded(payload)), _decoded(encoded_signature)
+        claims, signature = json_object(base64url(payload)), base64url(encoded_signature)
     except (ValueError, RecursionError):  # the latter only where the stack is small
         # Without its cause, whose text quotes the token.
         raise InvalidTokenError(Refusal.MALFORMED) from None
@@ -138,75 +129,11 @@ def verify(token: UnverifiedToken, key: VerifyingKey) -> SignedClaims:
     return SignedClaims(typ=token.typ, claims=token.claims)
 
 
-def _decoded(segment: bytes) -> bytes:
-    """Decode base64url in its one canonical form; else a token could be altered and still hold."""
-    rest = len(segment) % 4
-    if rest and (rest not in _LAST or segment[-1] not in _LAST[rest]):
-        raise ValueError
-    padded = segment.translate(_FROM_URL_ALPHABET) + b"=" * (-rest % 4)
-    return binascii.a2b_base64(padded, strict_mode=True)
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    text = content.decode().strip(_SPACE)
-    value, end = _decoder.raw_decode(text)
-    if end != len(text) or not isinstance(value, dict):
-        raise ValueError
-    if text.count("{") + text.count("[") > MAX_DEPTH:
-        _check_depth(value)
-    if "\\" in text:
-        # An escape can write half a surrogate pair, which no UTF-8 text holds (RFC 8259 8.2).
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
-def _check_depth(value: object) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        objects = [each for each in level if isinstance(each, dict)]
-        level = [inner for each in level if isinstance(each, list) for inner in each]
-        level += [inner for each in objects for inner in each.values()]
-    if any(isinstance(each, dict | list) for each in level):
-        raise ValueError
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError
-    return members
-
-
-def _number(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError
-    return int(digits)
-
-
-def _fraction(digits: str) -> float:
-    number = float(digits)
-    if number in {float("inf"), float("-inf")}:
-        raise ValueError
-    return number
-
-
-def _no_number(_: str) -> float:
-    raise ValueError
-
-
-_decoder: Final = json.JSONDecoder(
-    object_pairs_hook=_unique,
-    parse_int=_number,
-    parse_float=_fraction,
-    parse_constant=_no_number,  # NaN and Infinity are Python's, not JSON's
-)
-
-
 @lru_cache(_KEPT_HEADERS)  # an issuer writes the same one into all its tokens
 def _header(protected: bytes, algorithms: frozenset[str]) -> _Header:
     if len(protected) > MAX_HEADER:
         raise InvalidTokenError(Refusal.TOO_LARGE)
-    header = _object(_decoded(protected))
+    header = json_object(base64url(protected))
     algorithm = _algorithm(header, algorithms)
     _check_header(header)
     return _Header(algorithm=algorithm, kid=_key_id(header), typ=header.get("typ"))
