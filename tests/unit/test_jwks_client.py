@@ -336,7 +336,7 @@ def test_an_attempt_takes_no_longer_than_the_call_has_left_nor_than_the_time_out
     assert timedelta(seconds=most - 0.1) < timeout <= timedelta(seconds=most)
 
 
-@pytest.mark.parametrize("patience", [0.09, 0, -1])
+@pytest.mark.parametrize("patience", [0.09, 0, -0.2, -1])
 def test_with_too_little_time_left_no_attempt_is_made_and_none_has_failed(patience: float) -> None:
     spy, little = Spy(BOTH), timedelta(seconds=patience)
     keys = spy.client()

@@ -244,8 +244,8 @@ def test_a_denied_token_is_refused_each_time_and_no_other_of_its_client_is(
 ) -> None:
     world.verifier = world.trusting(ONE, denied_token_ids=("t1", "t2"))
 
-    def named(value: str) -> str:
-        claims: dict[str, Any] = {name: value}
+    def named(text: str) -> str:
+        claims: dict[str, Any] = {name: text}
         return token(**claims)
 
     for _ in range(2):
