@@ -451,3 +451,8 @@ def test_any_client_comes_in_only_where_that_is_said() -> None:
 def test_demands_that_let_anybody_in_cannot_be_made(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         replace(EXPECTED, **change)
+
+
+@pytest.mark.parametrize("empty", ["", " ", [""]])
+def test_rule_6_an_empty_scope_is_none(empty: object) -> None:
+    assert judged(scope=empty, scp="read  write ").scopes == ("read", "write")

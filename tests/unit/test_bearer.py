@@ -284,6 +284,7 @@ def test_in_asgi_a_good_token_reaches_the_application_too(
         ((), 401, CHALLENGE),
         (("Bearer a.b.c",), 401, INVALID),
         (("Bearer a", "Bearer b"), 400, MALFORMED),
+        (("Bearer a.b", ".c"), 400, MALFORMED),
         (("Bearer \xff",), 400, MALFORMED),
     ],
 )

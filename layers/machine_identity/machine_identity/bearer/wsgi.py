@@ -27,8 +27,7 @@ class Guarded:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Let the call through, or answer it."""
-        given = environ.get("HTTP_AUTHORIZATION")
-        judged = self._judge.judge([] if given is None else [given], clock.now())
+        judged = self._judge.judge([environ.get("HTTP_AUTHORIZATION", "")], clock.now())
         if isinstance(judged, Refused):
             start_response(judged.line, list(judged.headers))
             return []
