@@ -27,7 +27,7 @@ test-sam: ## sam build, and each function in Docker with each of its events
 rehearsal: ## a rotation in real time before other people's servers and verifiers (Node, 3 minutes)
 	@bin/setup local && .venv/bin/python -m rehearsal
 
-bench: ## the verifier and its cold start beside other people's, in ratios, into bench/results.md (3 minutes)
+bench: ## the verifier and its cold start beside other people's, in ratios, into bench/results.md (2 minutes)
 	@bin/setup local && bench/setup && PYTHONPATH=layers/machine_identity bench/.venv/bin/python -m bench
 
 lint: ## ruff, mypy, the floors, cfn-lint on both forms of the template, sam validate

@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +27,10 @@ from bench.issuer import AUDIENCE, SCOPE, Issuer
 from bench.outcome import plain_ratios
 from bench.probes import forged
 from bench.ratios import Ratio
-from bench.rounds import Turn, interleaved
+from bench.rounds import interleaved
 
 ROOT: Final = Path(__file__).parent.parent
-ROUNDS: Final = 50
+ROUNDS: Final = 40
 TUTORIAL: Final = "the tutorial's: Powertools Logger, requests, PyJWT + PyJWKClient"
 NOTHING: Final = "an interpreter that decides nothing"
 WAYS: Final = ("HTTPS", "HTTP")
@@ -55,61 +56,73 @@ AUTHORIZERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One authorizer's cold start."""
+    """One cold start, up to the decision."""
+
+    decision: bool
+    seconds: float
+    cpu_seconds: float
+    """How long it kept a processor busy; waiting, and other people's programs, are not in it."""
+    peak_kib: int
+    """The most memory that it held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """The cold starts of one authorizer."""
 
     name: str
     ratios: dict[str, Ratio]
     """In units of the tutorial's, by the way in which keys are fetched."""
+    cpu: Ratio
+    """The same of processor time, over HTTPS."""
     peak_mib: float
-    """The most memory that it held up to its decision, over HTTPS; median of all starts."""
+    """Over HTTPS; median of all starts."""
 
 
 class ColdStartError(Exception):
     """An authorizer does not start, or decides wrongly: how fast it is says nothing."""
 
 
-def measure(issuer: Issuer, say: stage.Say, rounds: int = ROUNDS) -> tuple[Start, ...]:
+def measure(issuer: Issuer, say: stage.Say, rounds: int = ROUNDS) -> tuple[Starts, ...]:
     """Measure the three. Raises ColdStartError."""
-    ratios: dict[str, dict[str, Ratio]] = {name: {} for name in AUTHORIZERS}
-    peaks: dict[str, dict[str, list[int]]] = {}
+    all_of: dict[str, dict[str, list[Start]]] = {}
     for way, url in zip(WAYS, (issuer.url, issuer.plain_url), strict=True):
         say(f"cold start over {way}: {rounds} rounds")
-        good = issuer.token(_ALGORITHM, issuer.claims(issuer=url))
-        for name, authorizer in AUTHORIZERS.items():
-            _check(name, authorizer, url, good)
-        kept = peaks[way] = {name: [] for name in AUTHORIZERS}
-        turns: dict[str, Turn] = {
-            name: partial(_turn, authorizer, url, good, kept[name].append)
-            for name, authorizer in AUTHORIZERS.items()
-        }
-        samples = interleaved(turns, rounds)
-        for name in AUTHORIZERS:
-            ratios[name][way] = Ratio.of(samples[name], samples[TUTORIAL])
+        all_of[way] = _starts(issuer, url, rounds)
+    first = all_of[WAYS[0]]
     return tuple(
-        Start(name=name, ratios=ratios[name], peak_mib=median(peaks[WAYS[0]][name]) / 1024)
+        Starts(
+            name=name,
+            ratios={way: _ratio(all_of[way], name, lambda each: each.seconds) for way in WAYS},
+            cpu=_ratio(first, name, lambda each: each.cpu_seconds),
+            peak_mib=median(each.peak_kib for each in first[name]) / 1024,
+        )
         for name in AUTHORIZERS
     )
+
+
+def _starts(issuer: Issuer, url: str, rounds: int) -> dict[str, list[Start]]:
+    good = issuer.token(_ALGORITHM, issuer.claims(issuer=url))
+    for name, authorizer in AUTHORIZERS.items():
+        _check(name, authorizer, url, good)
+    turns = {name: partial(start, each, url, good) for name, each in AUTHORIZERS.items()}
+    return interleaved(turns, rounds)
+
+
+def _ratio(starts: dict[str, list[Start]], name: str, of: Callable[[Start], float]) -> Ratio:
+    return Ratio.of([of(each) for each in starts[name]], [of(each) for each in starts[TUTORIAL]])
 
 
 def _check(name: str, authorizer: Authorizer, url: str, good: str) -> None:
     """Start it twice, which also compiles what it imports: right decisions, or no measurement."""
     for token, expected in ((good, authorizer.module != "nothing"), (forged(good), False)):
-        _, decision, _ = start(authorizer, url, token)
+        decision = start(authorizer, url, token).decision
         if decision is not expected:
             raise ColdStartError(f"{name} answers {decision} where it should be {expected}")
 
 
-def _turn(authorizer: Authorizer, url: str, token: str, keep: Callable[[int], None]) -> float:
-    seconds, _, peak_kib = start(authorizer, url, token)
-    keep(peak_kib)
-    return seconds
-
-
-def start(authorizer: Authorizer, issuer: str, token: str) -> tuple[float, bool, int]:
-    """Start it once; return the seconds up to its decision, the decision, and its peak in KiB.
-
-    Raises ColdStartError if it does not decide.
-    """
+def start(authorizer: Authorizer, issuer: str, token: str) -> Start:
+    """Start it once. Raises ColdStartError if it does not decide."""
     command = [sys.executable, "-P", str(ROOT / "bench" / "first_decision.py"), authorizer.module]
     event = json.dumps(_event(token))
     begin = time.perf_counter()
@@ -123,18 +136,21 @@ def start(authorizer: Authorizer, issuer: str, token: str) -> tuple[float, bool,
     ) as process:
         assert process.stdin is not None  # noqa: S101 - a pipe by construction
         assert process.stdout is not None  # noqa: S101 - a pipe by construction
-        process.stdin.write(event)
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it ended before it read; what it said is below
+            process.stdin.write(event)
+            process.stdin.close()
         told: dict[str, Any] = {}
         said = ""
         for line in process.stdout:
-            if line.startswith(('{"decision"', '{"peak_kib"')):
-                told |= {"seconds": time.perf_counter() - begin, **told, **json.loads(line)}
+            if line.startswith('{"decision"'):
+                told |= {"seconds": time.perf_counter() - begin, **json.loads(line)}
+            elif line.startswith('{"cost"'):
+                told |= json.loads(line)["cost"]
             else:
                 said = line.strip() or said
-    if told.keys() != {"seconds", "decision", "peak_kib"} or process.returncode:
+    if process.returncode or "peak_kib" not in told:
         raise ColdStartError(f"{authorizer.module} does not decide: {said}")
-    return told["seconds"], told["decision"], told["peak_kib"]
+    return Start(**told)
 
 
 def _environment(authorizer: Authorizer, issuer: str) -> dict[str, str]:
@@ -156,13 +172,14 @@ def _event(token: str) -> dict[str, Any]:
     return event
 
 
-def plain(starts: tuple[Start, ...]) -> list[dict[str, Any]]:
+def plain(starts: Iterable[Starts]) -> list[dict[str, Any]]:
     """Return the outcome as JSON has it."""
     return [
         {
             "authorizer": each.name,
             "in_units_of": TUTORIAL,
             "ratios": plain_ratios(each.ratios),
+            **plain_ratios({"cpu": each.cpu}),
             "peak_mib": each.peak_mib,
         }
         for each in starts

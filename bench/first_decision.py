@@ -1,4 +1,4 @@
-"""A Lambda's first call in a fresh interpreter: an event in, a decision and a peak out.
+"""A Lambda's first call in a fresh interpreter: an event in, a decision and its cost out.
 
 ``python first_decision.py MODULE`` imports the module, which is the cold start, and calls its
 handler. Only what the runtime itself has loaded is imported before.
@@ -6,6 +6,7 @@ handler. Only what the runtime itself has loaded is imported before.
 
 import json
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def main() -> None:
     answer = import_module(sys.argv[1]).handler(event, Context())
     sys.stdout.write(f"\n{json.dumps({'decision': answer['isAuthorized']})}\n")
     sys.stdout.flush()
-    sys.stdout.write(f"{json.dumps({'peak_kib': peak_kib()})}\n")
+    cost = {"cpu_seconds": time.process_time(), "peak_kib": peak_kib()}
+    sys.stdout.write(f"{json.dumps({'cost': cost})}\n")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ as many rounds: nobody always comes after the same one, who may leave the caches
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-type Turn = Callable[[], float]
-"""Does its work once and returns how long it took: seconds for each piece of it."""
+type Turn[T] = Callable[[], T]
+"""Does its work once and returns what that took."""
 
 
-def interleaved(turns: Mapping[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """Return what each turn took, a sample for each round, in the order of the rounds."""
-    samples: dict[str, list[float]] = {name: [] for name in turns}
+def interleaved[T](turns: Mapping[str, Turn[T]], rounds: int) -> dict[str, list[T]]:
+    """Return what each turn returned, once for each round, in the order of the rounds."""
+    samples: dict[str, list[T]] = {name: [] for name in turns}
     for number in range(rounds):
         for name in order(tuple(turns), number):
             samples[name].append(turns[name]())

@@ -23,7 +23,7 @@ from bench.probes import FORGED, probes
 from bench.ratios import Ratio
 from bench.rounds import Turn, interleaved, timed
 
-ROUNDS: Final = 400
+ROUNDS: Final = 300
 TOKENS: Final = 20
 """Judged in one turn, all different."""
 
@@ -67,7 +67,7 @@ class _Bout:
         self._probes = probes(issuer, algorithm)
         outcome.token_bytes[algorithm] = len(self._tokens[0])
         bare = ours.bare(issuer.keys[algorithm].public_key(), algorithm)
-        self._turns: dict[str, Turn] = {BASE: partial(timed, bare, self._signed)}
+        self._turns: dict[str, Turn[float]] = {BASE: partial(timed, bare, self._signed)}
         self._rows: dict[str, Row] = {}
 
     def enter(self, contender: Contender) -> None:
@@ -100,7 +100,7 @@ class _Bout:
             self._outcome.node_base[self._algorithm] = Ratio.of(samples[NODE_BASE], samples[BASE])
 
     def _add(
-        self, table: dict[str, Row], name: str, base: str, turn: Turn, let_in: Sequence[str]
+        self, table: dict[str, Row], name: str, base: str, turn: Turn[float], let_in: Sequence[str]
     ) -> None:
         if FORGED in let_in:
             raise NotComparableError(f"{name} takes a forged token ({self._algorithm})")

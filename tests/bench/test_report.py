@@ -1,7 +1,7 @@
 import pytest
 
 from bench import report
-from bench.cold_start import NOTHING, TUTORIAL, Start
+from bench.cold_start import NOTHING, TUTORIAL, Starts
 from bench.ours import NAME
 from bench.outcome import BASE, NODE_BASE, Outcome, Row
 from bench.ratios import Ratio
@@ -76,7 +76,12 @@ def test_without_node_the_report_says_so() -> None:
 
 def test_cold_starts_are_told_in_units_of_the_tutorial_s_with_their_memory() -> None:
     starts = [
-        Start(name=name, ratios={"HTTPS": ratio(value), "HTTP": ratio(value)}, peak_mib=34.4)
+        Starts(
+            name=name,
+            ratios={"HTTPS": ratio(value), "HTTP": ratio(value)},
+            cpu=ratio(value / 2),
+            peak_mib=34.4,
+        )
         for name, value in ((NAME, 0.3), (TUTORIAL, 1.0), (NOTHING, 0.1))
     ]
 
@@ -84,9 +89,9 @@ def test_cold_starts_are_told_in_units_of_the_tutorial_s_with_their_memory() -> 
 
     assert head == list(report.START_HEAD)
     assert cells == [
-        [f"**{NAME}**", *["0.300 (0.300 to 1.30)"] * 2, "34 MiB"],
-        [TUTORIAL, "1", "1", "34 MiB"],
-        [NOTHING, *["0.100 (0.100 to 1.10)"] * 2, "34 MiB"],
+        [f"**{NAME}**", *["0.300 (0.300 to 1.30)"] * 2, "0.150 (0.150 to 1.15)", "34 MiB"],
+        [TUTORIAL, "1", "1", "1", "34 MiB"],
+        [NOTHING, *["0.100 (0.100 to 1.10)"] * 2, "0.050 (0.050 to 1.05)", "34 MiB"],
     ]
     assert report.starts(starts) in report.cold_start(starts)
 

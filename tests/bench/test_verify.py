@@ -1,4 +1,5 @@
-from typing import TYPE_CHECKING
+import time
+from typing import Any
 
 import jwt
 import pytest
@@ -10,9 +11,6 @@ from bench.ours import Check, Contender
 from bench.outcome import BASE, Outcome, plain
 from bench.probes import FORGED, probes
 from machine_identity.errors import InvalidTokenError
-
-if TYPE_CHECKING:
-    from typing import Any
 
 CODES = {
     FORGED: "signature",
@@ -122,6 +120,28 @@ def test_everyone_is_measured_for_every_algorithm_in_units_of_the_bare_check(
     assert all(each.value < 1 for each in outcome.again[ours.NAME].ratios.values())
     assert outcome.token_bytes.keys() == {*ALGORITHMS}
     assert plain(outcome)["seen_before"][1]["verifier"] == "theirs"
+
+
+def test_tokens_seen_before_were_seen_before_the_first_round(issuer: Issuer) -> None:
+    def fresh() -> Check:
+        seen: set[str] = set()
+
+        def check(token: str) -> None:
+            if token not in seen:
+                judge(token)
+                time.sleep(0.01)
+                seen.add(token)
+
+        return check
+
+    judge = signature_only(issuer, "RS256")
+    slow = Contender(name="slow", fresh=fresh, again=True)
+
+    outcome = measured(issuer, lambda _, algorithm: [slow] if algorithm == "RS256" else [])
+
+    # A bare check is far below a tenth of a millisecond: anything new would be hundreds of it.
+    assert outcome.first["slow"].ratios["RS256"].low > 60
+    assert outcome.again["slow"].ratios["RS256"].high < 60
 
 
 def test_who_knows_an_algorithm_less_has_a_row_all_the_same(issuer: Issuer) -> None:
