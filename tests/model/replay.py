@@ -11,6 +11,7 @@ from machine_identity.errors import ConflictError, MachineIdentityError
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.steps import Step
+from machine_identity.transport import Response
 from tests.model.calls import Answer, Call, Command, rotation
 
 _BEFORE: Final = -1
@@ -106,6 +107,8 @@ def _frozen(value: object) -> object:
         return tuple(sorted(value.items()))
     if isinstance(value, tuple):
         return tuple(_frozen(each) for each in value)
+    if isinstance(value, Response):  # a record, and not a dataclass
+        return value.status, _frozen(value.headers), value.body
     if is_dataclass(value):
         return tuple(_frozen(getattr(value, each.name)) for each in fields(value))
     return value
