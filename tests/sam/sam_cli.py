@@ -48,6 +48,9 @@ def started(what: str, port: int, *options: str, environments: Environments) -> 
     """Run ``start-api`` or ``start-lambda``; give its URL, and end it with its containers."""
     command = ("local", what, "--host", "127.0.0.1", "--port", str(port), *options)
     log = FOLDER / f"{what}.log"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores it, and so would sam, which would never end.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [_SAM, *command, *_local(what, environments)],
