@@ -12,6 +12,7 @@ policy, and rotation, which acts, does not know the clients. It sends and signs 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
@@ -108,21 +109,13 @@ def next_trial_at(keyring: Keyring, trial: Trial, times: CanaryTimes = TIMES) ->
 def accepted(trial: Trial, now: datetime) -> Trial:
     """Return the trial after the standby key was taken, whatever became of the active one."""
     first = trial.first_success_at or now
-    return Trial(
-        client=trial.client,
-        kid=trial.kid,
-        registration=trial.registration,
-        first_success_at=first,
-        last_success_at=now,
-    )
+    return replace(_unbegun(trial), first_success_at=first, last_success_at=now)
 
 
 def refused(trial: Trial, now: datetime, *, code: str, active_refused: bool) -> Trial:
     """Return the trial after the standby key was not taken; no success before it counts."""
-    return Trial(
-        client=trial.client,
-        kid=trial.kid,
-        registration=trial.registration,
+    return replace(
+        _unbegun(trial),
         refused_at=now,
         refusals=trial.refusals + 1,
         code=code,
@@ -193,6 +186,10 @@ def _wait(keyring: Keyring, worst: Verdict, trial: Trial, policy: Policy, now: d
     is_overdue_now = is_overdue(keyring, policy.canary_deadline, now)
     asks = "an operator may confirm" if is_overdue_now else "the next trial may tell"
     return Wait(until=now, why=f"{who} takes neither key: {trial.code}; {asks} (rule 2)")
+
+
+def _unbegun(trial: Trial) -> Trial:
+    return Trial(client=trial.client, kid=trial.kid, registration=trial.registration)
 
 
 def _is_premature(trial: Trial, ready: datetime) -> bool:

@@ -37,6 +37,13 @@ class Unseen:
 type Observation = Seen | Unseen
 
 
+def of_this_run(seen: Observation, now: datetime, run_bound: timedelta) -> Observation:
+    """Return what this very run saw; what an earlier one saw is no evidence any more."""
+    if now - seen.at > run_bound:
+        return Unseen(at=seen.at, why="nobody looked in this run")
+    return seen
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """The published documents as they stand in the bucket, with the tags to replace them by."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from machine_identity import canary, fallback, publication, relocation, repairs
-from machine_identity.evidence import Evidence, Observation, Seen, Unseen
+from machine_identity.evidence import Evidence, Seen, of_this_run
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.steps import (
@@ -239,25 +239,16 @@ def _promote(at: Situation) -> Decision | None:
     due = at.now if active is None else _rollover_due(active, at.keyring, at.policy)
     if at.now < due:
         return Wait(until=due, why="the active key signs until its rotation interval is over")
-    seen = _seen_now(at)
+    seen = of_this_run(at.evidence.observation, at.now, at.policy.run_bound)
     if not isinstance(seen, Seen):
         return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
     ready = ready_at(standby, at.keyring, at.policy)
-    is_absent = publication.absent(at.evidence.standing, standby.kid)
-    if ready is None or standby.kid not in seen.kids or is_absent:
+    if ready is None or not publication.is_shown(seen, at.evidence.standing, standby.kid):
         return Wait(until=at.now, why="the public URL does not show the standby key (rule 1)")
     if at.now < ready:
         return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
     held = canary.hold(at.keyring, at.evidence.testimony, at.policy, at.now)
     return held or Promote(kid=standby.kid, retires=None if active is None else active.kid)
-
-
-def _seen_now(at: Situation) -> Observation:
-    """Return what this very run saw; what an earlier one saw is no evidence any more."""
-    seen = at.evidence.observation
-    if at.now - seen.at > at.policy.run_bound:
-        return Unseen(at=seen.at, why="nobody looked in this run")
-    return seen
 
 
 def _relocate(at: Situation) -> Decision | None:

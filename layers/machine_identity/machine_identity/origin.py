@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from machine_identity.aws import AwsError
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, as_served, object_key
@@ -66,6 +66,8 @@ class Copy:
     """A document that was good when its read began."""
 
     text: str = field(repr=False)
+    content: dict[str, Any] = field(repr=False)
+    """What the text says."""
     cache_control: str
     revision: int
     read_at: datetime
@@ -164,16 +166,21 @@ class Origin:
         revision = _revision(path, content)
         if last is not None and revision < last.revision:
             raise _FaultError(f"revision {revision} is lower than {last.revision} before (rule 6)")
-        return Copy(text=text, cache_control=cache_control, revision=revision, read_at=now)
+        return Copy(
+            text=text,
+            content=content,
+            cache_control=cache_control,
+            revision=revision,
+            read_at=now,
+        )
 
 
 def _of_host(copy: Copy, host: str) -> Copy:
     """Return the discovery document as it is for that host; to the byte, if it is for all."""
-    content = json.loads(copy.text)
-    served = as_served(content, host)
-    if served == content:
+    served = as_served(copy.content, host)
+    if served == copy.content:
         return copy
-    return replace(copy, text=json.dumps(served, indent=2, sort_keys=True))
+    return replace(copy, text=json.dumps(served, indent=2, sort_keys=True), content=served)
 
 
 def answer(found: Found | Unavailable, *, if_none_match: str | None = None) -> Answer:

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from machine_identity import jwk
-from machine_identity.evidence import Standing
+from machine_identity.evidence import Seen, Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 
@@ -138,10 +138,13 @@ def standing_issuers(standing: Standing) -> tuple[str, ...]:
     return tuple(str(url) for url in urls)
 
 
-def absent(standing: Standing, kid: str) -> bool:
-    """Return whether the set in the bucket can be read, and has no key of that name."""
+def is_shown(seen: Seen, standing: Standing, kid: str) -> bool:
+    """Return whether the public URL shows the key, and will go on as far as the bucket tells.
+
+    A key that a set in the bucket lacks will be missing in some copy, though none was met yet.
+    """
     keys = standing_keys(standing)
-    return bool(keys) and kid not in keys
+    return kid in seen.kids and (kid in keys or not keys)
 
 
 def foreign(standing: Standing, keyring: Keyring) -> tuple[str, ...]:

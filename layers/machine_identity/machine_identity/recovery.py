@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from machine_identity import publication
+from machine_identity import publication, transitions
 from machine_identity.evidence import Evidence, OwnedKey, Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring, Outgoing, State
@@ -34,19 +34,17 @@ A signer refuses a revision lower than one that it has seen, and a run writes a 
 """
 
 
-def rebuilt(
-    lost: Keyring, policy: Policy, evidence: Evidence, now: datetime, *, known: int
-) -> Keyring:
+def rebuilt(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> Keyring:
     """Return the keyring to go on from; one without keys if there are none to be found.
 
-    ``lost`` is what the document still says, or an empty keyring, and ``known`` is the highest
-    revision that is known of. The revision is such that the next one is beyond any that was lost.
+    ``lost`` is what the document still says, or an empty keyring. The revision is such that the
+    next one is beyond any that was lost.
     """
     enabled = _enabled(lost, evidence)
     keys = _as_recorded(lost, enabled, evidence) or _by_age(lost, enabled, policy, evidence, now)
-    keys = [replace(_with_longest(key, policy), since=now, first_seen_at=None) for key in keys]
+    keys = [replace(_waiting(key, policy), since=now, first_seen_at=None) for key in keys]
     ended = (key for key in lost.in_state(State.REMOVED) if key.kid not in {k.kid for k in keys})
-    revision = max(known, lost.revision, lost.published_revision) + REVISIONS_LOST
+    revision = _highest_revision(lost, evidence) + REVISIONS_LOST
     return replace(
         lost,
         **_issuers(lost, policy, evidence, now),
@@ -62,6 +60,13 @@ def rebuilt(
         searched_at=None,
         surplus=(),
     )
+
+
+def _highest_revision(lost: Keyring, evidence: Evidence) -> int:
+    """Return the highest that anything tells of."""
+    published = publication.standing_revision(evidence.standing)
+    read = 0 if evidence.testimony is None else evidence.testimony.keyring_revision
+    return max(published, read, lost.revision, lost.published_revision)
 
 
 def _issuers(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> dict[str, Any]:
@@ -167,12 +172,7 @@ def _known(
     )
 
 
-def _with_longest(key: Key, policy: Policy) -> Key:
-    interval = policy.publication_interval()
-    return replace(
-        key,
-        publication_interval=max(key.publication_interval, interval),
-        retire_interval=max(key.retire_interval, policy.retire_interval),
-        verified_interval=max(key.verified_interval, policy.verified_interval),
-        may_sign_until=None,
-    )
+def _waiting(key: Key, policy: Policy) -> Key:
+    interval = max(key.publication_interval, policy.publication_interval())
+    key = transitions.with_longest_waits(key, policy)
+    return replace(key, publication_interval=interval, may_sign_until=None)

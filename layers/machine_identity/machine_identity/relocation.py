@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from machine_identity import publication
-from machine_identity.evidence import Evidence, Seen
+from machine_identity.evidence import Evidence, Seen, Standing, of_this_run
 from machine_identity.keyring import Incoming, Keyring, Outgoing
 from machine_identity.policy import Policy
 from machine_identity.steps import AddIssuer, DropIssuer, SwitchIssuer, Wait
@@ -27,7 +27,7 @@ def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
         return keyring
     longest = keyring.longest_max_age
     if isinstance(seen, Seen):
-        is_there = _shows_active(keyring, seen) and _stands(keyring, evidence, incoming.url)
+        is_there = _is_shown(keyring, incoming, seen, evidence.standing)
         at = (incoming.first_seen_at or seen.at) if is_there else None
         incoming = replace(incoming, first_seen_at=at)
         longest = max(longest, seen.max_age)
@@ -110,10 +110,11 @@ def ready_at(incoming: Incoming) -> datetime | None:
 
 def is_seen(keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime) -> bool:
     """Return whether this very run saw its documents, and the active key in them."""
-    seen = evidence.incoming
-    if not isinstance(seen, Seen) or now - seen.at > policy.run_bound:
+    incoming, active = evidence.incoming, keyring.active
+    if incoming is None or active is None:
         return False
-    return _shows_active(keyring, seen)
+    seen = of_this_run(incoming, now, policy.run_bound)
+    return isinstance(seen, Seen) and active.kid in seen.kids
 
 
 def _drop_outgoing(keyring: Keyring, policy: Policy, now: datetime) -> DropIssuer | Wait | None:
@@ -145,12 +146,9 @@ def _in_use(keyring: Keyring) -> Outlook:
     )
 
 
-def _stands(keyring: Keyring, evidence: Evidence, url: str) -> bool:
-    """Whether no document in the bucket lacks it, which no stranger may have met yet."""
-    issuers, active = publication.standing_issuers(evidence.standing), keyring.active
-    is_absent = active is not None and publication.absent(evidence.standing, active.kid)
-    return not is_absent and (not issuers or url in issuers)
-
-
-def _shows_active(keyring: Keyring, seen: Seen) -> bool:
-    return keyring.active is not None and keyring.active.kid in seen.kids
+def _is_shown(keyring: Keyring, incoming: Incoming, seen: Seen, standing: Standing) -> bool:
+    """Whether it shows the active key, and no document in the bucket lacks either of them."""
+    issuers, active = publication.standing_issuers(standing), keyring.active
+    if active is None or (issuers and incoming.url not in issuers):
+        return False
+    return publication.is_shown(seen, standing, active.kid)

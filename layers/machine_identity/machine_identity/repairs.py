@@ -107,8 +107,8 @@ def end_surplus(
     for owned in search.keys:
         step = EndSurplus(arn=owned.arn)
         is_public = owned.jwk is not None and owned.jwk["kid"] in search.public
-        surplus = None if is_public or step in failed else known.get(owned.arn)
-        if surplus is None:
+        surplus = known.get(owned.arn)
+        if surplus is None or is_public or step in failed:
             continue
         if now >= surplus.found_at + max(surplus.retire_interval, policy.retire_interval):
             return step

@@ -44,7 +44,7 @@ def _seen(keyring: Keyring, evidence: Evidence, seen: Seen) -> Keyring:
     first = keyring.standby
     genesis = keyring.genesis and first is not None and first.kid in seen.kids
     for key in keyring.in_state(State.STANDBY):
-        is_there = key.kid in seen.kids and not publication.absent(evidence.standing, key.kid)
+        is_there = publication.is_shown(seen, evidence.standing, key.kid)
         at = (key.first_seen_at or seen.at) if is_there else None
         keyring = keyring.with_key(replace(key, first_seen_at=at))
     if seen.digest != keyring.seen_digest:

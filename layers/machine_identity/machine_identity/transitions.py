@@ -105,22 +105,23 @@ def revised(before: Keyring, after: Keyring) -> Keyring:
 
 def with_longest_retire_interval(keyring: Keyring, policy: Policy) -> Keyring:
     """Keep the longest wait before withdrawal of all whose signatures may be about (rule 4)."""
-    interval = policy.retire_interval
-    outgoing = _longest(keyring.outgoing, interval)
-    keyring = replace(keyring, outgoing=outgoing, surplus=_longest(keyring.surplus, interval))
     for key in (*keyring.in_state(State.ACTIVE), *keyring.in_state(State.RETIRED)):
-        verified = max(key.verified_interval, policy.verified_interval)
-        (key,) = _longest((replace(key, verified_interval=verified),), interval)  # noqa: PLW2901 - the same key
-        keyring = keyring.with_key(key)
-    return keyring
-
-
-def _longest[T: (Key, Outgoing, Surplus)](
-    each_of: tuple[T, ...], interval: timedelta
-) -> tuple[T, ...]:
-    return tuple(
-        replace(each, retire_interval=max(each.retire_interval, interval)) for each in each_of
+        keyring = keyring.with_key(with_longest_waits(key, policy))
+    return replace(
+        keyring,
+        outgoing=tuple(_with_longest_stay(each, policy) for each in keyring.outgoing),
+        surplus=tuple(_with_longest_stay(each, policy) for each in keyring.surplus),
     )
+
+
+def with_longest_waits(key: Key, policy: Policy) -> Key:
+    """Keep the longest waits of a key that signed, or may have."""
+    verified = max(key.verified_interval, policy.verified_interval)
+    return replace(_with_longest_stay(key, policy), verified_interval=verified)
+
+
+def _with_longest_stay[T: (Key, Outgoing, Surplus)](each: T, policy: Policy) -> T:
+    return replace(each, retire_interval=max(each.retire_interval, policy.retire_interval))
 
 
 def _published(keyring: Keyring, policy: Policy, now: datetime) -> Keyring:

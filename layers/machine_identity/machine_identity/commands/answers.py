@@ -106,10 +106,10 @@ def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa
 def _confirmed(rotation: Rotation, asked: Confirm) -> Answer:
     if asked.issuer is not None:
         run = rotation.confirm_issuer(asked.issuer, unsafe=asked.unsafe)
-        incoming = run.keyring.incoming
-        is_asked = incoming is not None and incoming.url == asked.issuer
-        word = is_asked and incoming is not None and incoming.confirmed_at is not None
-        is_confirmed = word or run.keyring.issuer == asked.issuer
+        confirmed, incoming = {run.keyring.issuer}, run.keyring.incoming
+        if incoming is not None and incoming.confirmed_at is not None:
+            confirmed.add(incoming.url)
+        is_confirmed = asked.issuer in confirmed
         return {**_done(rotation, run), "confirmed": asked.issuer if is_confirmed else None}
     run = rotation.confirm(str(asked.kid))
     active = None if run.keyring.active is None else run.keyring.active.kid
@@ -140,7 +140,7 @@ def _revoked(rotation: Rotation, done: Revocation) -> Answer:
         "accepted_until": None
         if accepted is None
         else {each.name: _instant(getattr(accepted, each.name)) for each in fields(accepted)},
-        "refused_until": None if done.refused_until is None else _instant(done.refused_until),
+        "refused_until": _moment(done.refused_until),
         "access_tokens": _ACCESS_TOKENS,
         "notes": list(done.notes),
     }
@@ -197,7 +197,7 @@ def _issuers(keyring: Keyring, policy: Policy) -> list[Answer]:
             "issuer": each.url,
             "state": each.state,
             "next": each.next,
-            "not_before": None if each.not_before is None else _instant(each.not_before),
+            "not_before": _moment(each.not_before),
             "held_by": each.held_by,
         }
         for each in relocation.outlook(keyring, policy)
@@ -221,7 +221,7 @@ def _row(key: Key, ahead: lifecycle.Outlook) -> Answer:
         "state": key.state.value,
         "since": _instant(key.since),
         "next": ahead.next,
-        "not_before": None if ahead.not_before is None else _instant(ahead.not_before),
+        "not_before": _moment(ahead.not_before),
         "held_by": ahead.held_by,
     }
 
@@ -234,6 +234,10 @@ def _plain(value: object) -> object:
             return list(value)
         case _:
             return value
+
+
+def _moment(instant: datetime | None) -> str | None:
+    return None if instant is None else _instant(instant)
 
 
 def _instant(instant: datetime) -> str:

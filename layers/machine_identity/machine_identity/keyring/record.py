@@ -165,10 +165,13 @@ class Keyring:
 
     def key(self, kid: str) -> Key:
         """Return the key of that name; raises KeyError."""
-        for key in self.keys:
-            if key.kid == kid:
-                return key
-        raise KeyError(kid)
+        if (key := self.find(kid)) is None:
+            raise KeyError(kid)
+        return key
+
+    def find(self, kid: str) -> Key | None:
+        """Return the key of that name, if there is one."""
+        return next((key for key in self.keys if key.kid == kid), None)
 
     def in_state(self, state: State) -> tuple[Key, ...]:
         """Return the keys in ``state``, the longest there first."""

@@ -17,7 +17,7 @@ from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.documents import PublishedDocuments
-from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER, is_gone
+from machine_identity.rotation.lookout import NOT_YET, TAGS_COUNT_AFTER, is_gone, looks
 from machine_identity.rotation.world import World
 from machine_identity.steps import (
     Abandon,
@@ -88,7 +88,8 @@ class Actor:
             case Publish():
                 wanted = publication.documents(keyring, self._policy.max_age)
                 standing = self._published.write(wanted, evidence.standing)
-                return self._looked(keyring, replace(evidence, standing=standing))
+                seen, incoming = looks(self._world, keyring)
+                return replace(evidence, standing=standing, observation=seen, incoming=incoming)
             case SwitchIssuer() if evidence.incoming is not None:
                 return replace(evidence, observation=evidence.incoming, incoming=None)
             case Disable():
@@ -117,15 +118,6 @@ class Actor:
         except AwsError as error:
             if not is_gone(error, _created_at(keyring, step), self._world.clock()):
                 raise
-
-    def _looked(self, keyring: Keyring, evidence: Evidence) -> Evidence:
-        """Look at the public URLs again, after a publication."""
-        incoming = keyring.incoming
-        return replace(
-            evidence,
-            observation=self._world.probe(keyring.issuer),
-            incoming=None if incoming is None else self._world.probe(incoming.url),
-        )
 
 
 def _without(search: Search, arn: str) -> Search:

@@ -75,7 +75,7 @@ class Found:
 def recorded(outcome: Outcome, found: Found, policy: Policy, now: datetime) -> Revocation:
     """Return what to tell of a revocation that is recorded, and what of it is still to come."""
     keyring = found.keyring
-    key = next((each for each in keyring.keys if each.kid == outcome.kid), None)
+    key = keyring.find(outcome.kid)
     is_out = _is_out(outcome, found)
     to_come = {
         "KMS has not told this run that the key is disabled": not outcome.is_disabled,

@@ -18,7 +18,7 @@ from machine_identity.keyring import Keyring, KeyringError
 from machine_identity.rotation import aftermath
 from machine_identity.rotation.aftermath import Found, Outcome, Revocation
 from machine_identity.rotation.compromised import CompromisedKey, UnknownKeyError
-from machine_identity.rotation.recording import ATTEMPTS, NAMELESS, Recording, find
+from machine_identity.rotation.recording import ATTEMPTS, NAMELESS, Recording
 from machine_identity.rotation.runner import Course, Runner
 from machine_identity.rotation.world import World
 from machine_identity.steps import Disable, Done, Failed, Step, Wait
@@ -78,7 +78,7 @@ class _Emergency:
 
         What is recorded does not bind KMS: an operator may have enabled the key again.
         """
-        key = find(course.held.keyring, self._key.kid)
+        key = course.held.keyring.find(self._key.kid)
         if key is None:
             return course
         if key.disabled_at is None:

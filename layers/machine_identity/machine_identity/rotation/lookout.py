@@ -16,7 +16,7 @@ from typing import Final
 
 from machine_identity import dates, publication, recovery, repairs
 from machine_identity.aws import AwsError
-from machine_identity.evidence import Evidence, Search, Seen, Standing, Unseen
+from machine_identity.evidence import Evidence, Observation, Search, Seen, Standing, Unseen
 from machine_identity.keyring import Key, Keyring, LostKeyringError
 from machine_identity.policy import Policy
 from machine_identity.rotation.dated import DatedStore
@@ -39,6 +39,12 @@ def is_gone(error: AwsError, created_at: datetime | None, now: datetime) -> bool
     """Return whether KMS has deleted a key that it does not know: a new one may yet come up."""
     is_new = created_at is not None and now < created_at + TAGS_COUNT_AFTER
     return error.code == "NotFoundException" and not is_new
+
+
+def looks(world: World, keyring: Keyring) -> tuple[Observation, Observation | None]:
+    """Return what the issuer in use shows now, and the one that is to be, if there is one."""
+    observation, incoming = world.probe(keyring.issuer), keyring.incoming
+    return observation, None if incoming is None else world.probe(incoming.url)
 
 
 class _Told(Enum):
@@ -97,17 +103,16 @@ class Lookout:
         return frozenset(kid for kid, answer in told.items() if answer in against)
 
     def _seen(self, keyring: Keyring, standing: Standing, testimony: Testimony | None) -> Evidence:
-        """Look at the public URL, and at the one that is to be, and at what the clocks say."""
-        incoming = keyring.incoming
-        evidence = Evidence(
-            observation=self._world.probe(keyring.issuer),
-            incoming=None if incoming is None else self._world.probe(incoming.url),
+        """Look at the public URLs, and at what the clocks say."""
+        observation, incoming = looks(self._world, keyring)
+        told = (*self._state.clock_errors, *self._store.clock_errors)
+        return Evidence(
+            observation=observation,
+            incoming=incoming,
             standing=standing,
             testimony=testimony,
+            clock_error=dates.worst((*told, observation.clock_error)),
         )
-        told = (*self._state.clock_errors, *self._store.clock_errors)
-        error = dates.worst((*told, evidence.observation.clock_error))
-        return replace(evidence, clock_error=error)
 
     def _found(self, held: Held, evidence: Evidence) -> Found:
         keyring = held.keyring
@@ -122,14 +127,10 @@ class Lookout:
         """Return an empty keyring to begin with, unless keys of ours are in use without one."""
         genesis = self._is_genesis(evidence)
         if not genesis:
-            evidence = replace(evidence, search=self._searched(evidence))
-            known = (evidence.testimony or Testimony()).keyring_revision
-            found = recovery.rebuilt(
-                held.keyring, self._policy, evidence, self._world.clock(), known=known
-            )
-            if found.keys:
+            evidence, rebuilt = self._recovered(held, evidence)
+            if rebuilt.keys:
                 why = "the keyring is gone, and keys of ours are in use"
-                return Found(held=held, evidence=evidence, rebuilt=found, why=why)
+                return Found(held=held, evidence=evidence, rebuilt=rebuilt, why=why)
         held = replace(held, keyring=replace(held.keyring, genesis=genesis))
         return self._found(held, evidence)
 
@@ -138,15 +139,16 @@ class Lookout:
 
         Where nothing is published either, and no key is ours, all begins anew.
         """
-        evidence = replace(evidence, search=self._searched(evidence))
-        testimony = evidence.testimony or Testimony()
-        known = max(publication.standing_revision(evidence.standing), testimony.keyring_revision)
-        rebuilt = recovery.rebuilt(
-            held.keyring, self._policy, evidence, self._world.clock(), known=known
-        )
+        evidence, rebuilt = self._recovered(held, evidence)
         if not rebuilt.keys and evidence.search is not None and evidence.search.public:
             raise lost
         return Found(held=held, evidence=evidence, rebuilt=rebuilt, why=str(lost))
+
+    def _recovered(self, held: Held, evidence: Evidence) -> tuple[Evidence, Keyring]:
+        """Search KMS, and return what that adds and the keyring that follows from it all."""
+        evidence = replace(evidence, search=self._searched(evidence))
+        now = self._world.clock()
+        return evidence, recovery.rebuilt(held.keyring, self._policy, evidence, now)
 
     def _is_genesis(self, evidence: Evidence) -> bool:
         """Whether there was never a keyring, a key or a set, so that no cache holds an old one."""

@@ -14,7 +14,6 @@ from machine_identity.errors import ConflictError, MachineIdentityError, Setting
 from machine_identity.evidence import Evidence, Standing, Unseen
 from machine_identity.keyring import (
     VERSION,
-    Key,
     Keyring,
     KeyringError,
     LostKeyringError,
@@ -31,11 +30,6 @@ _NOT_OURS: Final = "the keyring has no key of that name: it is disabled in KMS, 
 NAMELESS: Final = (
     "KMS shows no key with our tags that can sign under that name: one that cannot may be it"
 )
-
-
-def find(keyring: Keyring, kid: str) -> Key | None:
-    """Return the key of that name, if the keyring has it."""
-    return next((key for key in keyring.keys if key.kid == kid), None)
 
 
 class Recording:
@@ -76,7 +70,7 @@ class Recording:
     def _recorded(self) -> Course:
         course, standing = self._read()
         keyring = course.held.keyring
-        key = find(keyring, self._key.kid)
+        key = keyring.find(self._key.kid)
         if key is None:
             return self._unknown(course, standing)
         if key.revoked_at is not None:
