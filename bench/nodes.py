@@ -8,17 +8,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
+
+from rehearsal.node import NodeError
 
 FOLDER: Final = Path(__file__).parent / "node"
 LEAST: Final = 20
 """fast-jwt's."""
-
-
-class NodeError(Exception):
-    """There is no Node that can take part, or it failed."""
 
 
 def find() -> str:
@@ -31,19 +28,6 @@ def find() -> str:
     if int(major) < LEAST:
         raise NodeError(f"Node {LEAST} or newer is needed, and this is {major.strip()}")
     return node
-
-
-def install(say: Callable[[str], None], folder: Path = FOLDER) -> None:
-    """Have the packages of the lock file in ``folder``. Raises NodeError."""
-    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    say("npm ci: the Node packages of the bench, once")
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
-    if done.returncode:
-        raise NodeError(f"npm ci failed: {done.stderr.strip()}")
-    installed.touch()
 
 
 class Node:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import nodes, tls
 from bench.issuer import Issuer
+from rehearsal.node import NodeError, install
 
 type Say = Callable[[str], None]
 
@@ -42,8 +43,8 @@ def node(authority: Path) -> Iterator[nodes.Node | None]:
     """Have the Node side, or None where there is no Node; that is said."""
     try:
         executable = nodes.find()
-        nodes.install(say)
-    except nodes.NodeError as error:
+        install(say, nodes.FOLDER)
+    except NodeError as error:
         say(f"without the verifiers of Node: {error}")
         yield None
         return

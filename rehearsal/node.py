@@ -1,4 +1,7 @@
-"""The Node side: whether there is one, and the packages that its lock file names."""
+"""The Node side: whether there is one, and the packages that its lock file names.
+
+``bench`` has its packages by the same ``install``.
+"""
 
 import json
 import re
@@ -14,7 +17,7 @@ _VERSION: Final = re.compile(r"v(\d+)\.")
 
 
 class NodeError(Exception):
-    """The rehearsal cannot have its Node parties here."""
+    """Node, or what is to run on it, cannot be had here."""
 
 
 def find() -> str:
@@ -32,7 +35,7 @@ def install(say: Callable[[str], None], folder: Path = FOLDER) -> None:
     lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    say("npm ci: the packages of the rehearsal, once")
+    say(f"npm ci: the packages of the {folder.parent.name}, once")
     done = _run(_program("npm"), "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=folder)
     if done.returncode:
         raise NodeError(f"npm ci failed: {done.stderr.strip()}")

@@ -1,6 +1,17 @@
-"""What tests count, told at the end of the run, whichever process counted it."""
+"""What tests count, told at the end of the run, and a PATH of their own."""
+
+from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on the PATH: what a test puts there is all that can be run by name."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

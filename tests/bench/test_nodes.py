@@ -1,34 +1,12 @@
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from bench import nodes, stage
-from bench.nodes import Node, NodeError
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-@pytest.fixture
-def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on the PATH."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-@pytest.fixture
-def packages(tmp_path: Path) -> Path:
-    folder = tmp_path / "node"
-    (folder / "node_modules").mkdir(parents=True)
-    (folder / "package-lock.json").write_text("{}")
-    return folder
+from bench.nodes import Node
+from rehearsal.node import NodeError
+from tests.programs import program
 
 
 def test_a_node_that_is_new_enough_is_found(bin_folder: Path) -> None:
@@ -62,38 +40,6 @@ def test_without_node_the_bench_goes_on_and_says_so(
         assert node is None
 
     assert "without the verifiers of Node: there is no node" in capsys.readouterr().err
-
-
-def test_what_is_missing_is_installed_as_the_lock_file_says_and_then_no_more(
-    bin_folder: Path, packages: Path
-) -> None:
-    made = packages / "node_modules" / ".package-lock.json"
-    program(bin_folder, "npm", f'echo "$1" >> {packages}/asked && : > {made}')
-    said: list[str] = []
-
-    nodes.install(said.append, packages)
-    nodes.install(said.append, packages)
-
-    assert (packages / "asked").read_text() == "ci\n"
-    assert len(said) == 1
-
-
-def test_a_lock_file_that_changed_is_installed_anew(bin_folder: Path, packages: Path) -> None:
-    program(bin_folder, "npm", f"echo again >> {packages}/asked")
-    made = packages / "node_modules" / ".package-lock.json"
-    made.touch()
-    os.utime(made, (1, 1))
-
-    nodes.install(lambda _: None, packages)
-
-    assert (packages / "asked").read_text() == "again\n"
-
-
-def test_an_installation_that_fails_says_what_npm_says(bin_folder: Path, packages: Path) -> None:
-    program(bin_folder, "npm", "echo no network >&2; exit 1")
-
-    with pytest.raises(NodeError, match="npm ci failed: no network"):
-        nodes.install(lambda _: None, packages)
 
 
 def test_a_process_is_asked_line_by_line_and_told_whom_to_trust(tmp_path: Path) -> None:

@@ -5,14 +5,12 @@ What it does is a script: it is given a connection and who asks, and need not be
 
 import json
 import socket
-import threading
+import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final
 
-if TYPE_CHECKING:
-    import ssl
+from tests.socket_server import SocketServer
 
 SLOW: Final = 0.5
 """Seconds that a slow answer takes; callers here wait less."""
@@ -21,58 +19,25 @@ HUGE: Final = 10 * 1024 * 1024
 type Script = Callable[["Provider", socket.socket], None]
 
 
-class Provider:
+class Provider(SocketServer):
     """``with Provider(jwks) as provider``; it publishes ``jwks`` until ``script`` is replaced."""
 
     def __init__(self, jwks: object, script: "Script | None" = None) -> None:
+        super().__init__(self._answer)
         self.jwks = jwks
         self.script: Script = script or good
-        self.context: ssl.SSLContext | None = None
-        """The server's side of TLS; without one plain HTTP is spoken."""
-        self.asked = 0
-        """How many connections there were, also those that came to nothing."""
-        self.gone = threading.Event()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._threads = [threading.Thread(target=self._serve)]
 
     @property
     def jwks_uri(self) -> str:
         scheme = "http" if self.context is None else "https"
-        return f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}/keys"
+        return f"{scheme}://127.0.0.1:{self.port}/keys"
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.gone.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.asked += 1
-            thread = threading.Thread(target=self._play, args=(connection, self.script))
-            self._threads.append(thread)
-            thread.start()
-
-    def _play(self, connection: socket.socket, script: Script) -> None:
-        with suppress(OSError), connection:
-            connection.settimeout(5)
-            if self.context is None:
-                _heard(connection)
-                script(self, connection)
-                return
-            with self.context.wrap_socket(connection, server_side=True) as secured:
-                _heard(secured)
-                script(self, secured)
-                secured.unwrap()
+    def _answer(self, connection: socket.socket) -> None:
+        script = self.script
+        _heard(connection)
+        script(self, connection)
+        if isinstance(connection, ssl.SSLSocket):
+            connection.unwrap()
 
 
 def _heard(connection: socket.socket) -> None:

@@ -5,21 +5,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import node
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-@pytest.fixture
-def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on the PATH beside the system's own tools."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
+from tests.programs import program
 
 
 @pytest.fixture
@@ -64,14 +50,15 @@ def test_what_is_installed_is_not_installed_again(bin_folder: Path, packages: Pa
     assert said == []
 
 
-def test_what_is_missing_is_installed_as_the_lock_file_says(
+def test_what_is_missing_is_installed_as_the_lock_file_says_and_then_no_more(
     bin_folder: Path, packages: Path
 ) -> None:
     made = f"{packages}/node_modules"
-    program(bin_folder, "npm", f'echo "$1" > {packages}/asked && : > {made}/.package-lock.json')
+    program(bin_folder, "npm", f'echo "$1" >> {packages}/asked && : > {made}/.package-lock.json')
     (packages / "node_modules").mkdir()
     said: list[str] = []
 
+    node.install(said.append, packages)
     node.install(said.append, packages)
 
     assert (packages / "asked").read_text() == "ci\n"

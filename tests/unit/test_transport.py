@@ -3,13 +3,11 @@
 import gc
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,6 +16,7 @@ from machine_identity import transport
 from machine_identity.errors import TransportError
 from machine_identity.transport import MAX_BYTES, Response, send
 from tests.authority import LOOPBACK, Authority
+from tests.socket_server import SocketServer
 
 type Script = Callable[[socket.socket], None]
 
@@ -28,50 +27,13 @@ IN_TIME = 1.1
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
-class Server:
-    """Takes connections on a loopback address and plays a script on each, in a thread."""
+class Server(SocketServer):
+    """Plays a script on each connection, and remembers the requests that it heard."""
 
     def __init__(self, script: Script, *, host: str = "127.0.0.1") -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__(script, host=host)
         self.requests: list[bytes] = []
-        self.context: ssl.SSLContext | None = None
-        self.gone = threading.Event()
-        """Set when the test is over, so that no script outlives it."""
-        self._script = script
-        self._socket = socket.create_server((host, 0), family=family)
-        self._threads = [threading.Thread(target=self._serve)]
-        self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.gone.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._play, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _play(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            connection.settimeout(5)
-            if self.context is None:
-                self._script(connection)
-                return
-            with self.context.wrap_socket(connection, server_side=True) as secured:
-                self._script(secured)
 
     def heard(self, connection: socket.socket) -> None:
         """Read one request to its end."""

@@ -137,7 +137,7 @@ class Decision:
 def decide(cache: Cache, kid: str, now: datetime, limits: Limits) -> Decision:
     """Return what to do with a token that names the key ``kid``."""
     age = _age(cache, now)
-    is_usable = -STEP_BACK <= age < limits.max_age
+    is_usable = _is_usable(cache, now, limits)
     key = cache.keys.get(kid) if is_usable else None
     if key is not None and -DISORDER <= age < _freshness(cache, limits):
         return Decision(action=Action.USE, key=key)
@@ -170,7 +170,7 @@ def fetched(
 
 def successor(cache: Cache, new: Cache, attempt: Attempt, limits: Limits) -> Cache:
     """Return what comes after ``cache`` when an attempt brought the set of ``new`` (rule 5)."""
-    is_usable = -STEP_BACK <= _age(cache, attempt.begun_at) < limits.max_age
+    is_usable = _is_usable(cache, attempt.begun_at, limits)
     if is_usable and not cache.is_in_doubt and _has_lost_most(cache.keys, new.keys):
         both = {**new.keys, **cache.keys}
         # Without its entity tag the next answer is a whole set again, never "the same".
@@ -201,6 +201,10 @@ def _has_lost_most(old: Mapping[str, TrustedKey], new: Mapping[str, TrustedKey])
         kid for kid, key in old.items() if kid in new and new[kid].public_key == key.public_key
     ]
     return not new or (len(old) > 1 and 2 * len(left) < len(old))
+
+
+def _is_usable(cache: Cache, now: datetime, limits: Limits) -> bool:
+    return -STEP_BACK <= _age(cache, now) < limits.max_age
 
 
 def _age(cache: Cache, now: datetime) -> timedelta:
