@@ -7,11 +7,8 @@ handler. Only what the runtime itself has loaded is imported before.
 import json
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
-
-STATUS = Path("/proc/self/status")
-"""Linux only."""
 
 
 class Context:
@@ -25,10 +22,9 @@ class Context:
 
 def peak_kib() -> int:
     """Return the most memory that this process ever held, in KiB."""
-    if STATUS.exists():
+    with suppress(FileNotFoundError), open("/proc/self/status", "rb") as status:  # noqa: PTH123 - pathlib is 4 ms
         # Not getrusage: there Linux counts what the parent held before exec, too.
-        lines = STATUS.read_text().splitlines()
-        return next(int(each.split()[1]) for each in lines if each.startswith("VmHWM"))
+        return next(int(line.split()[1]) for line in status if line.startswith(b"VmHWM"))
     import resource  # noqa: PLC0415 - after the decision, and where there is no /proc
 
     unit = 1024 if sys.platform == "darwin" else 1

@@ -22,8 +22,8 @@ from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
 from machine_identity.errors import ConflictError, SettingsError, TransportError
 from machine_identity.evidence import OwnedKey
+from machine_identity.http1 import Response
 from machine_identity.jwk import PublicJwk
-from machine_identity.transport import Response
 from tests.kms import Kms
 
 NOTHING = timedelta()

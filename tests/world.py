@@ -24,6 +24,7 @@ from machine_identity.aws.s3 import Document
 from machine_identity.aws.signer import KeyringSigner
 from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, InvalidClientError
+from machine_identity.http1 import Response
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import CanaryTimes, Policy
 from machine_identity.probe import Probe
@@ -32,7 +33,6 @@ from machine_identity.rotation import Rotation, Run
 from machine_identity.rotation import World as Outside
 from machine_identity.steps import Step, Wait
 from machine_identity.testimony import Testimony
-from machine_identity.transport import Response
 from machine_identity.witness import Sight, Signer, Witness
 from machine_identity.witness import World as SignersOutside
 from tests.outside import KeyService, Meddler, PublicUrl, SigningService, Store

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 from machine_identity.aws import AwsError
 from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, TokenRequestError
+from machine_identity.http1 import Response
 from machine_identity.testimony import NewerTestimonyError
 from machine_identity.token_source import Fallback, TokenSource
-from machine_identity.transport import Response
 from machine_identity.witness import Witness
 from machine_identity.witness import World as SignersOutside
 from tests.world import Provider, World, client

@@ -16,6 +16,7 @@ from local.authorization_server import API_AUDIENCE, AuthorizationServer
 from local.registrations import App, app_for
 from machine_identity import jwk, transport
 from machine_identity.client_assertion import PrivateKey
+from machine_identity.http1 import Response
 from machine_identity.jwk import PublicJwk
 from machine_identity.providers import PROVIDERS
 
@@ -123,7 +124,7 @@ class World:
         headers = {"typ": "client-authentication+jwt", "kid": KID, **(header or {})}
         return jwt.encode(members, key, algorithm=algorithm, headers=headers)
 
-    def post(self, form: Any, url: str | None = None) -> transport.Response:
+    def post(self, form: Any, url: str | None = None) -> Response:
         return transport.send(
             "POST",
             url or self.server.token_endpoint,
@@ -152,7 +153,7 @@ class World:
         form = self.form(assertion, **overrides)
         return self.refusal(self.post(form), sent=form.get("client_assertion", "."))
 
-    def refusal(self, response: transport.Response, sent: str = ".") -> tuple[int, str, int]:
+    def refusal(self, response: Response, sent: str = ".") -> tuple[int, str, int]:
         """Return status, error and Entra's code; what was sent must not come back."""
         body = json.loads(response.body)
         (code,) = body["error_codes"]

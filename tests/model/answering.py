@@ -13,9 +13,9 @@ from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
 from machine_identity.errors import ConflictError
 from machine_identity.evidence import OwnedKey
+from machine_identity.http1 import Response
 from machine_identity.policy import Policy
 from machine_identity.publication import object_key
-from machine_identity.transport import Response
 from tests.model.calls import Answer, Call, Command, rotation
 from tests.model.state import (
     EVIDENCE,

@@ -10,13 +10,13 @@ from typing import Any
 
 from machine_identity.aws.s3 import Document
 from machine_identity.evidence import OwnedKey
+from machine_identity.http1 import Response
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.probe import Probe
 from machine_identity.rotation import Rotation, World
 from machine_identity.steps import Step
-from machine_identity.transport import Response
 from tests.world import ISSUER
 
 

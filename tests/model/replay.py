@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
 from machine_identity.errors import ConflictError, MachineIdentityError
+from machine_identity.http1 import Response
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.steps import Step
-from machine_identity.transport import Response
 from tests.model.calls import Answer, Call, Command, rotation
 
 _BEFORE: Final = -1

@@ -11,8 +11,8 @@ from email.utils import format_datetime
 from machine_identity import publication
 from machine_identity.aws.s3 import Document
 from machine_identity.errors import TransportError
+from machine_identity.http1 import Response
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
-from machine_identity.transport import Response
 from tests.outside import Meddler, Store
 from tests.properties.parties import Shown
 from tests.world import ISSUER, START

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from machine_identity import jwk, transport
 from machine_identity.access_token import Expectations
 from machine_identity.errors import InvalidTokenError, KeySetUnavailableError
+from machine_identity.http1 import Response
 from machine_identity.jwks_cache import Limits
 from machine_identity.jwks_client import JwksClient, Location
-from machine_identity.transport import Response
 from machine_identity.verifier import TrustedIssuer, Verifier
 from tests.authority import LOOPBACK, Authority
 from tests.providers import misbehaving

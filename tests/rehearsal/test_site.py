@@ -12,6 +12,7 @@ from machine_identity import clock, jwk, transport
 from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
 from machine_identity.client_assertion import Draft, SigningKey
+from machine_identity.http1 import Response
 from rehearsal.processes import Questions
 from rehearsal.record import Record
 from rehearsal.site import Site
@@ -49,7 +50,7 @@ def site(shelf: Shelf) -> Iterator[Site]:
         yield site
 
 
-def get(url: str) -> transport.Response:
+def get(url: str) -> Response:
     return transport.send("GET", url, headers={}, timeout=TIMEOUT)
 
 

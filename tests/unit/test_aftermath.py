@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from machine_identity.http1 import Response
 from machine_identity.rotation import Revocation
 from machine_identity.rotation.aftermath import KMS_SETTLES, AcceptedUntil
-from machine_identity.transport import Response
 from tests.emergencies import (
     DAY,
     DOWN,

@@ -18,6 +18,7 @@ from machine_identity.errors import (
     Refusal,
     TransportError,
 )
+from machine_identity.http1 import Response
 from machine_identity.jwks_cache import Cache, Limits, parse
 from machine_identity.jwks_client import JwksClient, Location
 from tests.key_set_server import Answer, KeySetServer
@@ -255,10 +256,10 @@ def test_a_document_that_is_none_is_a_failure(server: KeySetServer, answer: Answ
 def test_an_issuer_on_https_does_not_send_us_to_plain_http_on_our_own_host(issuer: str) -> None:
     asked = []
 
-    def answer(method: str, url: str, **_: object) -> transport.Response:
+    def answer(method: str, url: str, **_: object) -> Response:
         asked.append((method, url))
         document = {"issuer": issuer, "jwks_uri": "http://127.0.0.1:9001/keys"}
-        return transport.Response(status=200, headers={}, body=json.dumps(document).encode())
+        return Response(status=200, headers={}, body=json.dumps(document).encode())
 
     keys = JwksClient(
         Location(issuer=issuer),
@@ -283,11 +284,11 @@ def test_discovery_and_set_share_one_time_out(server: KeySetServer) -> None:
 def test_a_time_out_that_discovery_used_up_leaves_nothing_to_fetch_with() -> None:
     asked = []
 
-    def slow(method: str, url: str, **_: object) -> transport.Response:
+    def slow(method: str, url: str, **_: object) -> Response:
         asked.append((method, url))
         threading.Event().wait(0.15)
         body = json.dumps({"issuer": "https://i.example", "jwks_uri": "https://i.example/k"})
-        return transport.Response(status=200, headers={}, body=body.encode())
+        return Response(status=200, headers={}, body=body.encode())
 
     keys = JwksClient(
         Location(issuer="https://i.example"),
@@ -309,11 +310,11 @@ class Spy:
         self.jwks, self.fails = jwks, fails
         self.timeouts: list[timedelta] = []
 
-    def __call__(self, *_: object, timeout: timedelta, **__: object) -> transport.Response:
+    def __call__(self, *_: object, timeout: timedelta, **__: object) -> Response:
         self.timeouts.append(timeout)
         if self.fails:
             raise TransportError("no answer")
-        return transport.Response(status=200, headers={}, body=json.dumps(self.jwks).encode())
+        return Response(status=200, headers={}, body=json.dumps(self.jwks).encode())
 
     def client(self, timeout: float = 2) -> JwksClient:
         return JwksClient(
@@ -609,11 +610,11 @@ def test_a_known_key_does_not_wait_behind_another_s_attempt(server: KeySetServer
 def test_who_waits_waits_no_longer_than_an_attempt_may_take() -> None:
     begun, done = threading.Event(), threading.Event()
 
-    def stuck(method: str, url: str, **_: object) -> transport.Response:
+    def stuck(method: str, url: str, **_: object) -> Response:
         begun.set()
         done.wait(5)
         assert (method, url) == ("GET", "https://i.example/k")
-        return transport.Response(status=200, headers={}, body=json.dumps(ONLY_OLD).encode())
+        return Response(status=200, headers={}, body=json.dumps(ONLY_OLD).encode())
 
     keys = JwksClient(
         Location(issuer="https://i.example", jwks_uri="https://i.example/k"),

@@ -12,6 +12,7 @@ import pytest
 from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
 from machine_identity.evidence import Seen
+from machine_identity.http1 import Response
 from machine_identity.origin import (
     ORIGIN_STALENESS,
     REST_INTERVAL,
@@ -26,7 +27,6 @@ from machine_identity.origin import (
 from machine_identity.policy import Policy
 from machine_identity.probe import Probe
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
-from machine_identity.transport import Response
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

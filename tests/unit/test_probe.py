@@ -14,9 +14,9 @@ import pytest
 from machine_identity import jwk, transport
 from machine_identity.errors import TransportError
 from machine_identity.evidence import Observation, Seen, Unseen
+from machine_identity.http1 import Response
 from machine_identity.probe import Probe
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
-from machine_identity.transport import Response
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from machine_identity import jwk, transport
 from machine_identity.client_assertion import Draft, SigningError, SigningKey
 from machine_identity.errors import InvalidClientError, TokenRequestError
+from machine_identity.http1 import Response
 from machine_identity.providers import PROVIDERS, Client
 from machine_identity.token_source import (
     COOLDOWN,
@@ -85,7 +86,7 @@ class World:
         headers: Mapping[str, str],
         body: bytes | None = None,
         timeout: timedelta,
-    ) -> transport.Response:
+    ) -> Response:
         """Send for real; the timeout is noted, and shortened where the answer is to be late."""
         self.timeouts.append(timeout)
         self.on_request()

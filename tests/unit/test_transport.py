@@ -14,7 +14,8 @@ from cryptography import x509
 
 from machine_identity import transport
 from machine_identity.errors import TransportError
-from machine_identity.transport import MAX_BYTES, Response, send
+from machine_identity.http1 import MAX_BYTES, Response
+from machine_identity.transport import send
 from tests.authority import LOOPBACK, Authority
 from tests.socket_server import SocketServer
 
@@ -22,6 +23,8 @@ type Script = Callable[[socket.socket], None]
 
 PATIENT = timedelta(seconds=5)
 SHORT = timedelta(seconds=0.6)
+CUT = "less than a whole answer"
+NOT_HTTP = "what is not HTTP/1.1"
 IN_TIME = 1.1
 """Seconds: well after SHORT, since the machine may be busy, and well before twice as long."""
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -119,6 +122,7 @@ def test_method_headers_and_body_are_sent_as_given() -> None:
     assert lines[0] == b"POST / HTTP/1.1"
     assert set(lines[1:]) == {
         f"Host: 127.0.0.1:{server.port}".encode(),
+        b"Connection: close",
         b"Accept-Encoding: identity",
         b"Content-Length: 100000",
         b"Authorization: Bearer abc",
@@ -187,11 +191,10 @@ def test_the_body_is_read_to_its_end_whatever_marks_it(raw: bytes) -> None:
         assert get(server.url).body == b"{}"
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_answer_without_a_body_has_none(method: str) -> None:
-    status = b"200 OK" if method == "HEAD" else b"304 Not Modified"
-    with answering(b"HTTP/1.1 " + status + b"\r\ncontent-length: 9\r\n\r\n") as server:
-        assert send(method, server.url, headers={}, timeout=PATIENT).body == b""
+@pytest.mark.parametrize("status", [b"304 Not Modified", b"204 No Content"])
+def test_an_answer_without_a_body_has_none(status: bytes) -> None:
+    with answering(b"HTTP/1.1 " + status + b"\r\netag: a\r\n\r\n") as server:
+        assert get(server.url).body == b""
 
 
 def test_no_repr_shows_a_header_or_a_body() -> None:
@@ -255,22 +258,21 @@ def test_an_endless_answer_ends_at_the_limit(head: bytes, piece: bytes) -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", "RemoteDisconnected"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "IncompleteRead"),
-        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{}", "IncompleteRead"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", "IncompleteRead"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{}", "IncompleteRead"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nsecret\r\n", "IncompleteRead"),
-        (b"secret\r\n\r\n", "BadStatusLine"),
-        (b"HTTP/1.1 secret\r\n\r\n", "BadStatusLine"),
-        (b"HTTP/9.9 200 OK\r\n\r\n", "UnknownProtocol"),
-        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 101 + b"\r\n", "HTTPException"),
-        (b"HTTP/1.1 200 OK\r\na: " + b"b" * 65537 + b"\r\n\r\n", "LineTooLong"),
+        (b"", "nothing"),
+        (b"HTTP/1.1 200 OK\r\nx: ", CUT),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", CUT),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", CUT),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{}", CUT),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", CUT),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{}", CUT),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n{}", CUT),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nsecret\r\n", NOT_HTTP),
+        (b"secret\r\n\r\n", NOT_HTTP),
     ],
 )
 def test_half_an_answer_or_none_is_no_answer(raw: bytes, reason: str) -> None:
     with answering(raw) as server:
-        assert fault(server.url) == f"no answer from 127.0.0.1: {reason}"
+        assert fault(server.url) == f"127.0.0.1 answers with {reason}"
 
 
 def test_nobody_at_home_is_no_answer() -> None:
@@ -295,7 +297,8 @@ def silent(server: Server, connection: socket.socket) -> None:
 
 def dripping_status(server: Server, connection: socket.socket) -> None:
     server.heard(connection)
-    server.drip(connection, b"H")
+    connection.sendall(b"HTTP/1.1 200 ")
+    server.drip(connection, b"a")
 
 
 def dripping_header(server: Server, connection: socket.socket) -> None:

@@ -27,9 +27,10 @@ from machine_identity.errors import (
     Refusal,
     TransportError,
 )
+from machine_identity.http1 import Response
 from machine_identity.jwks_cache import Action, Attempt, Cache, Decision, Limits, TrustedKey
 from machine_identity.records import record
-from machine_identity.transport import Response, Transport
+from machine_identity.transport import Transport
 
 DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 DISCOVERY_LIFETIME: Final = timedelta(hours=24)

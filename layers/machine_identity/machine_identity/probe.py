@@ -17,8 +17,9 @@ from typing import Any, Final
 from machine_identity import dates, jwk
 from machine_identity.errors import TransportError
 from machine_identity.evidence import Observation, Seen, Unseen
+from machine_identity.http1 import Response
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH
-from machine_identity.transport import Response, Transport
+from machine_identity.transport import Transport
 
 _TIMEOUT: Final = timedelta(seconds=5)
 """For both documents together: a run looks several times, and has a minute."""

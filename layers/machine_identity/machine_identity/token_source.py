@@ -33,8 +33,9 @@ from machine_identity.errors import (
     TokenRequestError,
     TransportError,
 )
+from machine_identity.http1 import Response
 from machine_identity.providers import Audience, Client
-from machine_identity.transport import Response, Transport
+from machine_identity.transport import Transport
 
 PATIENCE: Final = timedelta(seconds=15)
 """How long a token may take to get, all attempts and pauses together; KMS's time comes on top."""

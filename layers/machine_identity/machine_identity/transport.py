@@ -1,47 +1,31 @@
 """HTTP as this project speaks it: one request, one answer, bounded in time and size.
 
 HTTPS only, plain HTTP on loopback only; redirects are not followed (an attacker who controls one
-answer must not choose the next host), bodies are capped, and one deadline covers connecting,
-shaking hands, sending and reading, because a server that drips a byte a second, in a body or in a
-header, defeats a time-out per read. Looking up a name is the system's, and bounded by it.
-An answer that breaks off is no answer.
+answer must not choose the next host), and one deadline covers connecting, shaking hands, sending
+and reading, because a server that drips a byte a second, in a body or in a header, defeats a
+time-out per read. Looking up a name is the system's, and bounded by it. What is written and how an
+answer is read is ``http1``'s.
 
 No retries, no cookies, no proxies, no pool: a frozen Lambda would keep dead connections.
-http.client and ssl are half the import time of urllib3.
 """
 
-import http.client
-import io
 import socket
 import ssl
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import Final, Protocol
 from urllib.parse import SplitResult, urlsplit
 
+from machine_identity import http1
 from machine_identity.errors import SettingsError, TransportError
-from machine_identity.records import hidden, record
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
-
-MAX_BYTES: Final = 256 * 1024
-"""API Gateway itself reads key sets of at most 150 kB; nothing honest is larger than this."""
+from machine_identity.http1 import Response, UnusableResponseError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PORTS: Final = {"https": 443, "http": 80}
 _CHUNK: Final = 16 * 1024
-
-
-@record
-class Response:
-    """What a server answered: status, headers with lower-case names, and the whole body."""
-
-    status: int
-    headers: Mapping[str, str] = hidden()
-    body: bytes = hidden()
 
 
 class Transport(Protocol):
@@ -74,20 +58,13 @@ def send(
     """Send one request over HTTPS, or over HTTP to loopback: the Transport of production."""
     deadline = time.monotonic() + timeout.total_seconds()
     parts = _parts(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection = _connection(parts)
-        sock = _connected(connection.host, connection.port, deadline)
-        with closing(_Wire(sock, deadline)) as wire:
-            if parts.scheme == "https":
-                wire.secure(_context(), connection.host)
-            connection.sock = wire
-            connection.request(method, target, body, {"Accept-Encoding": "identity", **headers})
-            return _answer(wire, method)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        octets = http1.request(method, parts, headers, body)
+        return _answered(parts, octets, deadline)
+    except (OSError, ValueError) as error:
         reason = type(error).__name__
         raise TransportError(f"no answer from {parts.hostname}: {reason}") from None
-    except _UnusableError as error:
+    except UnusableResponseError as error:
         raise TransportError(f"{parts.hostname} answers with {error}") from None
 
 
@@ -105,12 +82,8 @@ def prepare(url: str) -> None:
         _context()
 
 
-class _UnusableError(Exception):
-    """There is an answer, and it is not taken."""
-
-
-class _Wire(io.RawIOBase):
-    """A connected socket whose every use ends at one deadline; http.client takes it for a socket.
+class _Wire:
+    """A connected socket whose every use ends at one deadline.
 
     A time-out of the socket's own would begin anew with every byte that arrives.
     """
@@ -126,25 +99,37 @@ class _Wire(io.RawIOBase):
             self._timed(), server_hostname=host.encode("ascii"), suppress_ragged_eofs=False
         )
 
-    def readable(self) -> bool:
-        return True
+    def send(self, octets: bytes) -> None:
+        """Send all of it."""
+        self._timed().sendall(octets)
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        return self._timed().recv_into(buffer)
-
-    def sendall(self, data: "ReadableBuffer") -> None:
-        self._timed().sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
+    def receive(self) -> bytes:
+        """Return what comes next; nothing when the other side has ended."""
+        return self._timed().recv(_CHUNK)
 
     def close(self) -> None:
+        """End it."""
         self._sock.close()
-        super().close()
 
     def _timed(self) -> socket.socket:
         self._sock.settimeout(_left(self._deadline))
         return self._sock
+
+
+def _answered(url: SplitResult, request: bytes, deadline: float) -> Response:
+    """Send the request to the host of ``url`` and read what it answers."""
+    host = str(url.hostname)
+    port = _PORTS[url.scheme] if url.port is None else url.port
+    with closing(_Wire(_connected(host, port, deadline), deadline)) as wire:
+        if url.scheme == "https":
+            wire.secure(_context(), host)
+        wire.send(request)
+        reading, answer = http1.Reading(), None
+        while answer is None:
+            answer = reading.take(wire.receive())
+    if answer.status in _REDIRECTS:
+        raise UnusableResponseError("a redirect, which is never followed")
+    return answer
 
 
 def _parts(url: str) -> SplitResult:
@@ -160,14 +145,6 @@ def _parts(url: str) -> SplitResult:
     if "@" in parts.netloc:
         raise TransportError(f"a URL that names a user of {host} is not spoken to")
     return parts
-
-
-def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    """Return what writes the request; it is given its socket, and opens none."""
-    host, port = str(parts.hostname), parts.port
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(host, 80 if port is None else port)
-    return http.client.HTTPSConnection(host, 443 if port is None else port, context=_context())
 
 
 def _context() -> ssl.SSLContext:
@@ -195,38 +172,6 @@ def _connected(host: str, port: int, deadline: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     raise failure
-
-
-def _answer(wire: _Wire, method: str) -> Response:
-    with http.client.HTTPResponse(cast("socket.socket", wire), method=method) as response:
-        response.begin()
-        if response.status in _REDIRECTS:
-            raise _UnusableError("a redirect, which is never followed")
-        return Response(
-            status=response.status,
-            headers=_combined(response.getheaders()),
-            body=_read(response),
-        )
-
-
-def _combined(lines: list[tuple[str, str]]) -> dict[str, str]:
-    """Join the lines of one name by commas (RFC 9110 section 5.3): none of them is lost."""
-    headers: dict[str, str] = {}
-    for line, text in lines:
-        name, value = line.lower(), text.strip()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    content = bytearray()
-    while chunk := response.read1(_CHUNK):
-        content += chunk
-        if len(content) > MAX_BYTES:
-            raise _UnusableError(f"more than {MAX_BYTES} bytes, which are not read")
-    if response.length:
-        raise http.client.IncompleteRead(b"", response.length)
-    return bytes(content)
 
 
 def _left(deadline: float) -> float:
