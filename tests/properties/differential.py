@@ -20,10 +20,10 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from machine_identity import clock, jwk, jwks_cache, jws
+from machine_identity import clock, jwk, jws, key_set
 from machine_identity.access_token import Expectations
 from machine_identity.errors import InvalidTokenError, KeySetUnavailableError, Refusal
-from machine_identity.jwks_cache import TrustedKey
+from machine_identity.key_set import TrustedKey
 from machine_identity.verifier import TrustedIssuer, Verifier
 
 ISSUER, AUDIENCE = "https://issuer.example", "api://uppercase"
@@ -77,7 +77,7 @@ class Keys:
     """A key set, read by the code under test."""
 
     def __init__(self, document: bytes) -> None:
-        self._keys = jwks_cache.parse(document)
+        self._keys = key_set.parse(document)
 
     def key(self, kid: str, now: datetime, _patience: timedelta | None = None) -> TrustedKey:
         assert now.tzinfo is UTC

@@ -22,7 +22,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from joserfc.errors import JoseError
 
-from machine_identity import access_token, encoding, jwks_cache, jws
+from machine_identity import access_token, encoding, jose, jws, key_set
 from tests.deep import IS_DEEP, deep
 from tests.properties.differential import (
     ALGORITHMS,
@@ -206,8 +206,8 @@ def always(*_: object) -> tuple[datetime, datetime]:
         (access_token, "_check_times", always),
         (access_token, "_check_audience", lambda *_: None),
         (access_token, "_text", lambda claims, name: str(claims.get(name, ""))),
-        (jwks_cache, "_is_for_signatures", lambda _: True),
-        (jwks_cache, "_is_typed", lambda _: True),
+        (key_set, "_is_for_signatures", lambda _: True),
+        (jose, "CERTIFICATES", {}),
     ],
 )
 def test_a_verifier_that_leaves_out_one_check_is_found_out(

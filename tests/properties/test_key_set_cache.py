@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machine_identity import jwk, jwks_cache
+from machine_identity import jwk, jwks_cache, key_set
 from machine_identity.jwks_cache import (
     FIRST_PAUSE,
     Action,
     Attempt,
     Cache,
     Limits,
-    TrustedKey,
     decide,
 )
+from machine_identity.key_set import TrustedKey
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -28,7 +28,7 @@ SET = [
     jwk.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key(), "ES256")
     for _ in range(5)
 ]
-ALL = [*jwks_cache.parse(json.dumps({"keys": SET}).encode()).values()]
+ALL = [*key_set.parse(json.dumps({"keys": SET}).encode()).values()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from machine_identity.errors import (
     TransportError,
 )
 from machine_identity.http1 import Response
-from machine_identity.jwks_cache import Cache, Limits, parse
+from machine_identity.jwks_cache import Cache, Limits
 from machine_identity.jwks_client import JwksClient, Location
+from machine_identity.key_set import parse
 from tests.key_set_server import Answer, KeySetServer
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from machine_identity import encoding, jwks_cache, jws
+from machine_identity import encoding, jws, key_set
 from machine_identity.errors import InvalidTokenError, KeySetUnavailableError, Refusal
-from machine_identity.jwks_cache import TrustedKey
+from machine_identity.key_set import TrustedKey
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 ALL = frozenset(jws.ALGORITHMS)
@@ -39,7 +39,7 @@ class Case:
             {name: each for name, each in key.items() if name not in without} for key in self.keys
         ]
         try:
-            return jwks_cache.parse(json.dumps({"keys": entries}).encode())
+            return key_set.parse(json.dumps({"keys": entries}).encode())
         except KeySetUnavailableError:
             return {}
 
@@ -219,7 +219,7 @@ def test_rfc_7515_s_signatures_hold_and_a_token_without_kid_is_refused_all_the_s
 ) -> None:
     token = example["jws"].encode()
     content, _, signature = token.rpartition(b".")
-    key = jwks_cache.parse(json.dumps({"keys": [{**example["key"], "kid": "k"}]}).encode())["k"]
+    key = key_set.parse(json.dumps({"keys": [{**example["key"], "kid": "k"}]}).encode())["k"]
     unverified = jws.UnverifiedToken(
         algorithm=example["alg"],
         kid="k",
@@ -267,7 +267,7 @@ def test_rfc_7520_s_signatures_hold(section: str) -> None:
     example = rfc_7520(section)
     key, token = example["input"]["key"], example["output"]["compact"]
     assert Case(number=0, comment="", is_valid=True, token="", keys=(key,)).trusted() == {}
-    trusted = jwks_cache.parse(json.dumps({"keys": [public(key)]}).encode())
+    trusted = key_set.parse(json.dumps({"keys": [public(key)]}).encode())
     assert but_for_claims(token, trusted) is None
     assert but_for_claims(token.replace(".S", ".T"), trusted) is Refusal.SIGNATURE
     assert whole(token, trusted) is Refusal.MALFORMED  # its payload is prose

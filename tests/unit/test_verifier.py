@@ -19,8 +19,9 @@ from machine_identity.errors import (
     Refusal,
     SettingsError,
 )
-from machine_identity.jwks_cache import Limits, TrustedKey
+from machine_identity.jwks_cache import Limits
 from machine_identity.jwks_client import JwksClient, Location
+from machine_identity.key_set import TrustedKey
 from machine_identity.verifier import TrustedIssuer, Verifier
 from tests.key_set_server import Answer, KeySetServer
 

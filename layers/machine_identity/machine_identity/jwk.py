@@ -1,7 +1,7 @@
 """Public keys as JSON Web Keys (RFC 7517, RFC 7518 section 6) and their names (RFC 7638).
 
 Our own keys only: what KMS or a PEM file gives becomes the JWK that we publish. Keys of strangers
-are judged in ``jwks_cache``. No private member ever passes through here.
+are judged in ``key_set``. No private member ever passes through here.
 """
 
 import base64

@@ -10,7 +10,6 @@ with it meanwhile, who needs the answer waits for it instead of asking again. A 
 and costs nobody else anything.
 """
 
-import json
 import logging
 import re
 import threading
@@ -18,9 +17,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from machine_identity import clock, jwks_cache
+from machine_identity import clock, encoding, jwks_cache, key_set
 from machine_identity.errors import (
     InvalidTokenError,
     KeySetUnavailableError,
@@ -28,7 +27,8 @@ from machine_identity.errors import (
     TransportError,
 )
 from machine_identity.http1 import Response
-from machine_identity.jwks_cache import Action, Attempt, Cache, Decision, Limits, TrustedKey
+from machine_identity.jwks_cache import Action, Attempt, Cache, Decision, Limits
+from machine_identity.key_set import TrustedKey
 from machine_identity.records import record
 from machine_identity.transport import Transport
 
@@ -136,7 +136,7 @@ class JwksClient:
         if answer.status != HTTPStatus.OK:
             raise KeySetUnavailableError(f"the key set is answered with {answer.status}")
         etag = answer.headers.get("etag", "")
-        keys = jwks_cache.read(answer.body)
+        keys = key_set.read(answer.body)
         self._fetched_from = uri
         new = jwks_cache.fetched(
             keys, now, max_age=max_age, etag=etag if _ETAG.fullmatch(etag) else ""
@@ -173,10 +173,10 @@ def _from_metadata(answer: Response, issuer: str) -> str:
     if answer.status != HTTPStatus.OK:
         raise KeySetUnavailableError(f"the discovery document is answered with {answer.status}")
     try:
-        members: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
-        members = None
-    if not isinstance(members, dict) or members.get("issuer") != issuer:
+        members = encoding.json_object(answer.body)
+    except (ValueError, RecursionError):  # of no one meaning
+        members = {}
+    if members.get("issuer") != issuer:
         raise KeySetUnavailableError("the discovery document does not name this issuer")
     uri = members.get("jwks_uri")
     # Plain http is loopback's only, and loopback is no place that a stranger may send us to.

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from machine_identity import jose
 from machine_identity.encoding import base64url, json_object
 from machine_identity.errors import InvalidTokenError, Refusal
 from machine_identity.records import hidden, record
@@ -30,10 +31,8 @@ MAX_TOKEN: Final = 16 * 1024
 """Octets. API Gateway passes headers of at most 10,240 together; Entra's tokens stay below 8 K."""
 MAX_HEADER: Final = 2048
 """Octets of the encoded header; a certificate chain does not fit, and nobody would look at it."""
-MAX_KEY_ID: Final = 256
 
 _UNSUPPORTED: Final = frozenset({"crit", "b64", "zip", "enc"})
-_HTTPS: Final = "https://"
 _KEPT_HEADERS: Final = 64
 
 type _Check = Callable[["PublicKey", bytes, bytes], None]
@@ -156,41 +155,23 @@ def _algorithm(header: Mapping[str, Any], allowed: Collection[str]) -> str:
 
 def _key_id(header: Mapping[str, Any]) -> str:
     kid = header.get("kid")
-    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID:
+    if not jose.is_key_id(kid):
         raise InvalidTokenError(Refusal.KEY_ID)
     return kid
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
     """Refuse extensions, and registered members of another type (RFC 7515 section 4.1)."""
-    if not _UNSUPPORTED.isdisjoint(header):
+    if not _UNSUPPORTED.isdisjoint(header) or not jose.are_typed(header, _REGISTERED):
         raise InvalidTokenError(Refusal.HEADER)
-    for name, is_right in _REGISTERED.items():
-        if name in header and not is_right(header[name]):
-            raise InvalidTokenError(Refusal.HEADER)
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_url(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(_HTTPS)
-
-
-def _is_chain(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-_REGISTERED: Final[Mapping[str, Callable[[object], bool]]] = {
-    "typ": _is_text,
-    "cty": _is_text,
-    "x5t": _is_text,
-    "x5t#S256": _is_text,
-    "jku": _is_url,
-    "x5u": _is_url,
+_REGISTERED: Final[jose.Types] = {
+    **jose.CERTIFICATES,
+    "typ": jose.is_text,
+    "cty": jose.is_text,
+    "jku": jose.is_url,
     "jwk": lambda value: isinstance(value, dict),
-    "x5c": _is_chain,
 }
 
 

@@ -26,8 +26,9 @@ from typing import Final, Protocol, Self
 from machine_identity import access_token, jws, transport
 from machine_identity.access_token import Expectations, VerifiedClaims
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
-from machine_identity.jwks_cache import Limits, TrustedKey
+from machine_identity.jwks_cache import Limits
 from machine_identity.jwks_client import JwksClient, Location
+from machine_identity.key_set import TrustedKey
 from machine_identity.records import record
 
 MOST_KEPT: Final = 1024

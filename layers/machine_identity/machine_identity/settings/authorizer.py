@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from machine_identity import jwks_cache, jws
+from machine_identity import jws, key_set
 from machine_identity.access_token import Expectations
 from machine_identity.errors import (
     InvalidTokenError,
@@ -159,7 +159,7 @@ def _bundled(name: str) -> Cache:
 
     try:
         document = Path(name).read_bytes()
-        keys = jwks_cache.parse(document)
+        keys = key_set.parse(document)
         fetched_at = datetime.fromisoformat(json.loads(document)["fetched_at"])
     except KeySetUnavailableError as error:
         raise SettingsError(f"JWKS_BUNDLED, {name}: {error}") from None
