@@ -13,11 +13,10 @@ import pytest
 
 from machine_identity import clock
 from machine_identity.errors import KeySetUnavailableError
-from tests.handlers import ROOT, Context, cold_start, event
+from tests.decisions import ENVIRONMENT, JWKS
+from tests.handlers import Context, cold_start, event
 from tests.key_set_server import KeySetServer
 
-VECTORS = ROOT / "tests" / "vectors" / "authorizer"
-JWKS: dict[str, Any] = json.loads((VECTORS / "jwks.json").read_text())
 ALLOWED = event("authorizer", "allowed")
 TOKEN_ID = "0b0c3b4e-9d3c-4a5e-8f51-6f6d2f1c9a77"  # the jti in it
 
@@ -48,13 +47,7 @@ def silent() -> Iterator[str]:
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
     def started(jwks_uri: str, **variables: str) -> ModuleType:
-        needed = {
-            "ISSUER": "https://issuer.example",
-            "AUDIENCE": "api://uppercase",
-            "REQUIRED_ROLES": "Uppercase.Call",
-            "JWKS_URI": jwks_uri,
-        }
-        for name, value in {**needed, **variables}.items():
+        for name, value in {**ENVIRONMENT, "JWKS_URI": jwks_uri, **variables}.items():
             monkeypatch.setenv(name, value)
         return cold_start("authorizer")
 

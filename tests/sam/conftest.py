@@ -22,7 +22,8 @@ from local.aws import Aws
 from local.registrations import API_URI, ROLE, app_for
 from machine_identity.aws.s3 import Bucket
 from machine_identity.providers import DEFAULT, PROVIDERS
-from tests.handlers import ROOT
+from tests import decisions
+from tests.decisions import JWKS
 from tests.key_set_server import KeySetServer
 from tests.sam import containers, sam_cli
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 CLIENT_ID: Final = "client-1"
 SCOPE: Final = f"{API_URI}/.default"
-VECTORS: Final = ROOT / "tests" / "vectors" / "authorizer" / "jwks.json"
-"""The key set of https://issuer.example, whose tokens are in events/authorizer."""
 _WARM: Final = ("--warm-containers", "LAZY")
 """One container a function, made at its first call and kept, as an environment of Lambda is."""
 
@@ -82,7 +81,7 @@ def deployment(built: Path) -> Iterator[Deployment]:
         # The name that is a loopback to our code and, in a container, leads to this host as well.
         patch.setattr("local.loopback.HOST", "localhost")
         server = world.enter_context(AuthorizationServer(refetches_on_unknown_kid=True))
-        vectors = world.enter_context(KeySetServer(json.loads(VECTORS.read_text())))
+        vectors = world.enter_context(KeySetServer(JWKS))
         api, functions = sam_cli.free_port(), sam_cli.free_port()
         public_url = f"http://localhost:{api}"
         server.register(app_for(PROVIDERS[DEFAULT], client_id=CLIENT_ID, public_url=public_url))
@@ -121,6 +120,7 @@ def ticked(deployment: Deployment) -> Any:
 def _environments(
     *, aws_url: str, server: AuthorizationServer, vectors: str, public_url: str
 ) -> dict[str, dict[str, str]]:
+    cases = decisions.ENVIRONMENT
     state = {"AWS_ENDPOINT_URL": aws_url, "STATE_BUCKET": "state"}
     published = {"AWS_ENDPOINT_URL": aws_url, "PUBLISHED_BUCKET": "published"}
     client = {"AUTHORIZATION_SERVER": server.issuer, "CLIENT_ID": CLIENT_ID, "SCOPE": SCOPE}
@@ -129,10 +129,11 @@ def _environments(
         "TokenFunction": {**state, **client},
         "JwksFunction": published,
         "AuthorizerFunction": {
-            "ISSUER": f"{server.issuer} https://issuer.example",
+            "ISSUER": f"{server.issuer} {cases['ISSUER']}",
             "JWKS_URI": f"{server.jwks_uri} {vectors}",
-            "AUDIENCE": f"{API_AUDIENCE} api://uppercase",
-            "REQUIRED_ROLES": ROLE,
+            "AUDIENCE": f"{API_AUDIENCE} {cases['AUDIENCE']}",
+            "REQUIRED_ROLES": f"{ROLE} {cases['REQUIRED_ROLES']}",
+            "ALLOWED_ALGORITHMS": cases["ALLOWED_ALGORITHMS"],
         },
         "UppercaseFunction": {},
     }

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from machine_identity import keyring
+from tests.decisions import REQUESTS, is_allowed, post, status
 from tests.handlers import ROOT, event
 from tests.sam.conftest import SCOPE, Deployment
 
@@ -39,7 +40,14 @@ def test_uppercase(deployment: Deployment, case: str) -> None:
 @pytest.mark.parametrize("case", cases("authorizer"))
 def test_authorizer(deployment: Deployment, case: str) -> None:
     answer = deployment.invoke("AuthorizerFunction", event("authorizer", case))
-    assert answer["isAuthorized"] is expected("authorizer")[case]
+    assert answer["isAuthorized"] is is_allowed(case)
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+def test_the_api_answers_each_request_as_the_authorizer_decides_it(
+    deployment: Deployment, case: str
+) -> None:
+    assert post(deployment.api, case) == status(case)
 
 
 @pytest.mark.usefixtures("ticked")

@@ -62,7 +62,7 @@ def parse(document: bytes) -> dict[str, TrustedKey]:
 
 
 def read(document: bytes) -> dict[str, TrustedKey]:
-    """Return the same of a set that may have none (rule 5).
+    """Return the same of a set that may have none.
 
     Raises KeySetUnavailableError if it is no set, or has too many keys to look at.
     """
