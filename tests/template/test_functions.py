@@ -80,7 +80,10 @@ def test_every_function_has_the_layer_and_a_log_group_that_forgets(name: str) ->
         ("JwksFunction", "IDENTITY PUBLISHED_BUCKET POWERTOOLS_LOG_LEVEL"),
         (
             "AuthorizerFunction",
-            "ISSUER JWKS_URI AUDIENCE REQUIRED_SCOPES REQUIRED_ROLES ALLOWED_CLIENTS",
+            (
+                "ISSUER JWKS_URI AUDIENCE REQUIRED_SCOPES REQUIRED_ROLES ALLOWED_CLIENTS"
+                " ALLOWED_ALGORITHMS DENIED_KEY_IDS DENIED_TOKEN_IDS"
+            ),
         ),
         ("UppercaseFunction", "POWERTOOLS_LOG_LEVEL"),
     ],

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 
 from machine_identity import clock, encoding, jwks_cache, key_set
@@ -37,6 +36,7 @@ DISCOVERY_LIFETIME: Final = timedelta(hours=24)
 LEAST_TIME: Final = timedelta(milliseconds=100)
 """With less left no attempt is begun: it would fail by our fault, and be followed by a pause."""
 
+_OK, _NOT_MODIFIED = 200, 304
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=$|[\s,])", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
 _NOTHING: Final = Cache()
@@ -131,9 +131,9 @@ class JwksClient:
         known = self._cache.etag if uri == self._fetched_from else ""
         answer = self._get(uri, {"if-none-match": known} if known else {}, deadline)
         max_age = _max_age(answer.headers.get("cache-control", ""))
-        if known and answer.status == HTTPStatus.NOT_MODIFIED:
+        if known and answer.status == _NOT_MODIFIED:
             return jwks_cache.confirmed(self._cache, now, max_age=max_age)
-        if answer.status != HTTPStatus.OK:
+        if answer.status != _OK:
             raise KeySetUnavailableError(f"the key set is answered with {answer.status}")
         etag = answer.headers.get("etag", "")
         keys = key_set.read(answer.body)
@@ -170,7 +170,7 @@ class JwksClient:
 
 
 def _from_metadata(answer: Response, issuer: str) -> str:
-    if answer.status != HTTPStatus.OK:
+    if answer.status != _OK:
         raise KeySetUnavailableError(f"the discovery document is answered with {answer.status}")
     try:
         members = encoding.json_object(answer.body)

@@ -13,9 +13,8 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 from urllib.parse import SplitResult, urlsplit
 
 from machine_identity import http1
@@ -92,6 +91,12 @@ class _Wire:
         self._sock = sock
         self._deadline = deadline
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from here on, with whoever proves to be ``host``."""
         # An end that TLS does not announce is a cut, and whoever cut it is not the server.
@@ -107,10 +112,6 @@ class _Wire:
         """Return what comes next; nothing when the other side has ended."""
         return self._timed().recv(_CHUNK)
 
-    def close(self) -> None:
-        """End it."""
-        self._sock.close()
-
     def _timed(self) -> socket.socket:
         self._sock.settimeout(_left(self._deadline))
         return self._sock
@@ -120,7 +121,7 @@ def _answered(url: SplitResult, request: bytes, deadline: float) -> Response:
     """Send the request to the host of ``url`` and read what it answers."""
     host = str(url.hostname)
     port = _PORTS[url.scheme] if url.port is None else url.port
-    with closing(_Wire(_connected(host, port, deadline), deadline)) as wire:
+    with _Wire(_connected(host, port, deadline), deadline) as wire:
         if url.scheme == "https":
             wire.secure(_context(), host)
         wire.send(request)
