@@ -39,6 +39,7 @@ def unfounded(document: str) -> list[str]:
 
 def test_the_readme_quotes_what_was_measured() -> None:
     assert unfounded(README) == []
+    assert {table[0] for table in tables(RESULTS)} <= {table[0] for table in tables(README)}
 
 
 def test_a_number_that_was_not_measured_is_found() -> None:

@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections import UserDict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -16,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bench import cost, timings
 from functions.uppercase.app import MAX_BODY_BYTES
 from local.template import load
-from machine_identity import jwk, providers
+from machine_identity import jwk, jws, providers
 from machine_identity.errors import Refusal
+from machine_identity.settings.authorizer import AuthorizerSettings
 from tests.key_set_server import KeySetServer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -100,6 +104,33 @@ def test_the_runbook_tells_what_every_reason_for_a_refusal_means_and_of_no_other
     cells = [row.split("|")[1] for row in table.splitlines()[2:]]
     named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(named) == sorted(Refusal)
+
+
+def test_every_variable_that_the_authorizer_reads_is_told_of_with_its_default() -> None:
+    table = (ROOT / "docs" / "authorizer.md").read_text().split("| variable |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.split("|")] for row in table.splitlines()[2:]]
+    told = {name.strip("`"): default.strip("`") for _, name, default, *_ in rows}
+    read = Asked({"ISSUER": "https://a.example", "AUDIENCE": "b", "ALLOW_ANY_CLIENT": "true"})
+    settings = AuthorizerSettings.from_environment(read)
+    assert told.keys() == read.asked
+    # What is told as the default, set, changes nothing.
+    defaults = {name: each for name, each in told.items() if each[0].isdigit() or "JWT" in each}
+    assert len(defaults) == 6
+    again = {**read, **defaults, "ALLOWED_ALGORITHMS": told["ALLOWED_ALGORITHMS"]}
+    assert AuthorizerSettings.from_environment(again) == settings
+    assert " ".join(jws.ALGORITHMS) in table
+
+
+class Asked(UserDict[str, str]):
+    """Variables that remember which of them were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
 
 
 EXAMPLES = [
