@@ -28,6 +28,7 @@ from machine_identity.access_token import Expectations, VerifiedClaims
 from machine_identity.errors import InvalidTokenError, Refusal, SettingsError
 from machine_identity.jwks_cache import Limits
 from machine_identity.jwks_client import JwksClient, Location
+from machine_identity.jws import SignedClaims
 from machine_identity.key_set import TrustedKey
 from machine_identity.records import record
 
@@ -164,10 +165,13 @@ class Verifier:
         key = issuer.keys.key(token.kid, now, patience)
         signed = jws.verify(token, key)
         claims = access_token.check(signed, issuer.expectations, now)
-        names = [signed.claims.get(name) for name in _TOKEN_ID_CLAIMS]
-        if any(isinstance(each, str) and each in self._denied_tokens for each in names):
+        if self._denied_tokens and self._is_denied(signed):
             raise InvalidTokenError(Refusal.DENIED_TOKEN)
         return _Seen(issuer=issuer, key=key, claims=claims)
+
+    def _is_denied(self, signed: SignedClaims) -> bool:
+        names = [signed.claims.get(name) for name in _TOKEN_ID_CLAIMS]
+        return any(isinstance(each, str) and each in self._denied_tokens for each in names)
 
     def _keep(self, digest: bytes, seen: _Seen) -> None:
         """Remember it as the one used last, and forget the one unused for longest."""
