@@ -11,20 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_identity import http1
-from machine_identity.http1 import MAX_BYTES, Reading, Response, UnusableResponseError
+from machine_identity.http1 import MAX_BYTES, MAX_HEAD, Reading, Response, UnusableResponseError
 
 if TYPE_CHECKING:
     import socket
 
 CUT = "less than a whole answer"
 NOT_HTTP = "what is not HTTP/1.1"
+LONG_HEAD = f"more than {MAX_HEAD} bytes of headers"
 TOO_LARGE = f"more than {MAX_BYTES} bytes, which are not read"
 
 LENGTH = b"HTTP/1.1 200 OK\r\nETag: a\r\ncontent-length: 2\r\n\r\n{}"
-CHUNKS = (
-    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    b"1;a=b\r\n{\r\n1\r\n}\r\n0\r\nx-trailer: 1\r\n\r\n"
-)
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+CHUNKS = IN_CHUNKS + (b"1;a=b\r\n{\r\n1\r\n}\r\n0\r\nx-trailer: 1\r\n\r\n")
 UNTIL_THE_END = b"HTTP/1.0 200\r\n\r\n{}"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: a\r\ncontent-type: b\r\n\r\n" + LENGTH
 
@@ -144,23 +143,36 @@ def test_rule_5_a_body_up_to_the_limit_is_taken(head: str, octets: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "endless"),
+    ("start", "endless", "reason"),
     [
-        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
-        (b"HTTP/1.1 200 OK\r\na: ", b"b"),
-        (b"HTTP/1.1 200 ", b"O"),
-        (b"", b"\r\n"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1;a=b\r\n{\r\n"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;", b"a"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", LONG_HEAD),
+        (b"HTTP/1.1 200 OK\r\na: ", b"b", LONG_HEAD),
+        (b"HTTP/1.1 200 ", b"O", LONG_HEAD),
+        (b"", b"\r\n", LONG_HEAD),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", LONG_HEAD),
+        (IN_CHUNKS, b"1;a=b\r\n{\r\n", TOO_LARGE),
+        (IN_CHUNKS + b"1;", b"a", TOO_LARGE),
+        (IN_CHUNKS + b"0\r\n", b"a: b\r\n", TOO_LARGE),
     ],
 )
 def test_rule_5_nothing_that_goes_on_for_ever_is_kept_for_ever(
-    start: bytes, endless: bytes
+    start: bytes, endless: bytes, reason: str
 ) -> None:
     piece = endless * (16 * 1024 // len(endless))
-    assert refusal(*filter(None, [start, *[piece] * 33])) == TOO_LARGE
+    assert refusal(*filter(None, [start, *[piece] * 33])) == reason
+
+
+@pytest.mark.parametrize("octets", [MAX_HEAD, MAX_HEAD + 1])
+def test_rule_5_a_head_up_to_the_limit_is_taken(octets: int) -> None:
+    start, end = b"HTTP/1.1 200 OK\r\na: ", b"\r\n"
+    head = start + b"b" * (octets - len(start) - len(end)) + end
+    reading = Reading()
+    if octets == MAX_HEAD:
+        assert reading.take(head) is None
+        assert reading.take(b"content-length: 0\r\n\r\n") is not None
+    else:
+        with pytest.raises(UnusableResponseError, match=LONG_HEAD):
+            reading.take(head)
 
 
 class _Socket(io.BytesIO):

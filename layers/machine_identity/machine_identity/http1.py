@@ -5,7 +5,7 @@
    line, no second length, no length beside chunks. What it refuses is no answer.
 3. An answer that breaks off is no answer; without a length the end of the connection is its end.
 4. Interim answers (1xx) are passed over, trailers and what follows the answer are not looked at.
-5. A body has at most 256 KiB, and all that arrives at most twice as much.
+5. A body has at most 256 KiB, all before it 64, and all that arrives twice as much as a body.
 
 The standard library's http.client brings the package for mail, which every cold start would wait
 12 ms for; httptools takes 2. HEAD, whose answers have a length and no body, is not spoken here.
@@ -21,6 +21,8 @@ from machine_identity.records import hidden, record
 
 MAX_BYTES: Final = 256 * 1024
 """API Gateway itself reads key sets of at most 150 kB; nothing honest is larger than this."""
+MAX_HEAD: Final = 64 * 1024
+"""Status and headers, with those of interim answers; servers keep theirs below 16 KiB."""
 
 _LEAST_FINAL: Final = 200
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
@@ -94,6 +96,8 @@ class Reading:
         except (HttpParserError, HttpParserUpgrade):
             if not self._is_whole:  # else it is what follows (rule 4)
                 raise UnusableResponseError("what is not HTTP/1.1") from None
+        if not self._is_head_read and self._received > MAX_HEAD:
+            raise UnusableResponseError(f"more than {MAX_HEAD} bytes of headers")
         if len(self._body) > MAX_BYTES or self._received > 2 * MAX_BYTES:
             raise UnusableResponseError(f"more than {MAX_BYTES} bytes, which are not read")
 
