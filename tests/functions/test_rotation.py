@@ -177,7 +177,7 @@ def test_a_stranger_s_look_carries_no_credentials(world: World) -> None:
     world.ask(event("rotation", "tick"))
     assert world.url.requests
     for headers in world.url.requests:
-        assert headers.keys() <= {"Host", "Connection", "Accept", "Accept-Encoding"}
+        assert headers.keys() <= {"Host", "Connection", "User-Agent", "Accept", "Accept-Encoding"}
 
 
 def test_a_whole_life_of_a_key(world: World) -> None:

@@ -61,6 +61,7 @@ def token(number: int, private: int | None = None, **claims: Any) -> str:
         "aud": "api://uppercase",
         "exp": int((NOW + 9 * DAY).timestamp()),
         "sub": "subject-1",
+        "client_id": "client-1",
         **claims,
     }
     key = PRIVATE[number if private is None else private]

@@ -67,14 +67,14 @@ def test_every_function_has_the_layer_and_a_log_group_that_forgets(name: str) ->
             "RotationFunction",
             (
                 "IDENTITY STACK_NAME STATE_BUCKET PUBLISHED_BUCKET PUBLIC_URL PROVIDER"
-                " SIGNING_ALGORITHM ROTATION_INTERVAL_DAYS POWERTOOLS_LOG_LEVEL"
+                " SIGNING_ALGORITHM ROTATION_INTERVAL_DAYS POWERTOOLS_LOG_LEVEL RES_OPTIONS"
             ),
         ),
         (
             "TokenFunction",
             (
                 "IDENTITY STATE_BUCKET PROVIDER AUTHORIZATION_SERVER CLIENT_ID SCOPE "
-                "POWERTOOLS_LOG_LEVEL"
+                "POWERTOOLS_LOG_LEVEL RES_OPTIONS"
             ),
         ),
         ("JwksFunction", "IDENTITY PUBLISHED_BUCKET POWERTOOLS_LOG_LEVEL"),
@@ -82,7 +82,7 @@ def test_every_function_has_the_layer_and_a_log_group_that_forgets(name: str) ->
             "AuthorizerFunction",
             (
                 "ISSUER JWKS_URI AUDIENCE REQUIRED_SCOPES REQUIRED_ROLES ALLOWED_CLIENTS"
-                " ALLOWED_ALGORITHMS DENIED_KEY_IDS DENIED_TOKEN_IDS"
+                " ALLOWED_ALGORITHMS DENIED_KEY_IDS DENIED_TOKEN_IDS RES_OPTIONS"
             ),
         ),
         ("UppercaseFunction", "POWERTOOLS_LOG_LEVEL"),

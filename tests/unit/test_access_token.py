@@ -81,7 +81,7 @@ def test_a_good_token_says_who_calls_and_until_when() -> None:
 
 
 def test_the_least_token_has_issuer_audience_expiry_and_the_right() -> None:
-    claims = judged(iat=..., nbf=..., sub=..., azp=...)
+    claims = judged(typ="at+jwt", iat=..., nbf=..., sub=..., azp=...)
     assert (claims.subject, claims.client, claims.scopes) == ("", "", ())
 
 
@@ -178,6 +178,16 @@ def test_rule_2_an_id_token_is_no_access_token_with_a_nonce_or_without() -> None
     members: dict[str, Any] = {"aud": "client-1", "azp": "client-1", "auth_time": SECONDS}
     assert refused(**members, nonce="n-1") is Refusal.TYPE
     assert refused(**members) is Refusal.AUDIENCE
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", None])
+@pytest.mark.parametrize("client", [..., ""])
+def test_rule_2_nor_is_one_for_our_audience_with_our_roles_since_it_names_no_client(
+    typ: str | None, client: object
+) -> None:
+    assert refused(typ=typ, azp=client) is Refusal.TYPE
+    assert judged(typ="application/AT+jwt", azp=client).client == ""
+    assert judged(typ=typ, azp=..., cid="client-1").client == "client-1"
 
 
 # Rule 3
@@ -396,7 +406,7 @@ def test_rule_7_a_scope_is_no_role() -> None:
 CLIENTS = replace(EXPECTED, clients=frozenset({"client-1", "client-2"}))
 
 
-@pytest.mark.parametrize("name", ["azp", "appid", "client_id"])
+@pytest.mark.parametrize("name", ["azp", "appid", "client_id", "cid"])
 def test_rule_8_the_client_is_allowed_by_whichever_name(name: str) -> None:
     named: dict[str, Any] = {"azp": ..., name: "client-2"}
     assert judged(CLIENTS, **named).client == "client-2"
@@ -404,7 +414,7 @@ def test_rule_8_the_client_is_allowed_by_whichever_name(name: str) -> None:
 
 @pytest.mark.parametrize("client", [..., "", "client-3", "CLIENT-1", "client-1 client-2"])
 def test_rule_8_no_client_or_another_is_refused(client: object) -> None:
-    assert refused(CLIENTS, azp=client) is Refusal.CLIENT
+    assert refused(CLIENTS, typ="at+jwt", azp=client) is Refusal.CLIENT
 
 
 def test_rule_8_two_names_for_one_client_are_none() -> None:
@@ -413,7 +423,7 @@ def test_rule_8_two_names_for_one_client_are_none() -> None:
     assert refused(appid="client-2") is Refusal.CLIENT
 
 
-@pytest.mark.parametrize("name", ["azp", "appid", "client_id", "sub", "jti"])
+@pytest.mark.parametrize("name", ["azp", "appid", "client_id", "cid", "sub", "jti"])
 @pytest.mark.parametrize("value", [None, 7, True, ["client-1"]])
 def test_rule_8_names_are_strings(name: str, value: Any) -> None:
     assert refused(**{name: value}) is Refusal.CLAIM_TYPE

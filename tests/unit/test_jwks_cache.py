@@ -188,8 +188,8 @@ def test_rule_3_without_a_set_to_go_on_with_they_begin_at_a_second() -> None:
     assert decided(cache, timedelta(seconds=150)) == (REFRESH, None)
 
 
-@pytest.mark.parametrize(("chance", "seconds"), [(0, 600), (CERTAIN, 1200)])
-def test_rule_3_no_pause_is_shorter_than_a_cooldown_beyond_five_minutes(
+@pytest.mark.parametrize(("chance", "seconds"), [(0, 150), (CERTAIN, 300)])
+def test_rule_3_a_long_cooldown_is_for_unknown_keys_and_no_pause_for_known_ones(
     chance: float, seconds: int
 ) -> None:
     limits = replace(LIMITS, cooldown=timedelta(minutes=10))
@@ -197,6 +197,9 @@ def test_rule_3_no_pause_is_shorter_than_a_cooldown_beyond_five_minutes(
     end = HOUR + timedelta(seconds=seconds)
     assert decided(cache, end - SECOND, limits=limits) == (USE, KEY)
     assert decided(cache, end, limits=limits) == (REFRESH, KEY)
+    again = HOUR + timedelta(minutes=10)
+    assert decided(cache, again - SECOND, "new", limits) == (FAIL, None)
+    assert decided(cache, again, "new", limits) == (REFRESH, None)
 
 
 def test_rule_3_one_success_ends_it() -> None:

@@ -141,6 +141,39 @@ def test_an_etag_is_never_shown_to_another_resource_than_its_own(server: KeySetS
     server.metadata, server.jwks = {"jwks_uri": f"{server.issuer}/moved"}, ONLY_NEW
     assert keys.key(NEW, NOW + DAY).kid == NEW
     assert server.requests[-1] == ("/moved", "")
+    server.metadata = {}
+    assert keys.key(NEW, NOW + 2 * DAY).kid == NEW
+    assert server.requests[-1] == ("/keys", "")
+
+
+def test_a_confirmed_set_lasts_as_long_as_before_where_nothing_else_is_said(
+    server: KeySetServer,
+) -> None:
+    server.headers |= {"etag": '"1"', "cache-control": "max-age=600"}
+    keys = client(server)
+    first = keys.key(OLD, NOW)
+    server.answer = Answer(status=304)
+    assert keys.key(OLD, NOW + 600 * SECOND) is first
+    assert keys.key(OLD, NOW + 1199 * SECOND) is first
+    assert server.fetches == 2
+    assert keys.key(OLD, NOW + 1200 * SECOND) is first
+    assert server.fetches == 3
+
+
+def test_a_clock_that_went_back_is_no_reason_to_believe_an_old_address(
+    server: KeySetServer,
+) -> None:
+    keys = client(server, discover=True)
+    keys.key(OLD, NOW)
+    assert keys.key(OLD, NOW - HOUR).kid == OLD
+    assert server.discoveries == 2
+
+
+def test_a_good_document_under_a_bad_status_is_not_used(server: KeySetServer) -> None:
+    document = json.dumps({"issuer": server.issuer, "jwks_uri": server.jwks_uri}).encode()
+    server.discovery_answer = Answer(status=404, body=document)
+    assert is_unavailable(client(server, discover=True), OLD)
+    assert server.fetches == 0
 
 
 def test_a_set_whose_address_is_no_address_costs_no_known_key_and_is_not_asked_for_at_once_again(
@@ -178,7 +211,13 @@ def test_an_etag_that_is_none_is_not_sent_back(server: KeySetServer, etag: str) 
         ("max-age=86400", 3600),
         ("s-maxage=600", 3600),
         ("max-age=soon", 3600),
-        ("no-store", 3600),
+        ("no-store", 300),
+        ("No-Cache, must-revalidate", 300),
+        ('no-cache="set-cookie", max-age=900', 300),
+        ('public, max-age="600"', 600),
+        ("x-max-age=600", 3600),
+        ("max-age=600x", 3600),
+        ("no-storage", 3600),
     ],
 )
 def test_cache_control_counts_within_bounds(
@@ -253,7 +292,9 @@ def test_a_document_that_is_none_is_a_failure(server: KeySetServer, answer: Answ
     assert server.fetches == 0
 
 
-@pytest.mark.parametrize("issuer", ["https://issuer.example", "https://issuer.example/"])
+@pytest.mark.parametrize(
+    "issuer", ["https://issuer.example", "https://issuer.example/", "HTTPS://issuer.example"]
+)
 def test_an_issuer_on_https_does_not_send_us_to_plain_http_on_our_own_host(issuer: str) -> None:
     asked = []
 
@@ -269,7 +310,8 @@ def test_an_issuer_on_https_does_not_send_us_to_plain_http_on_our_own_host(issue
         timeout=SECOND,
     )
     assert is_unavailable(keys, OLD)
-    assert asked == [("GET", "https://issuer.example/.well-known/openid-configuration")]
+    document = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    assert asked == [("GET", document)]
 
 
 def test_discovery_and_set_share_one_time_out(server: KeySetServer) -> None:
@@ -605,6 +647,21 @@ def test_a_known_key_does_not_wait_behind_another_s_attempt(server: KeySetServer
         assert keys.key(OLD, NOW + HOUR).kid == OLD
         assert not attempt.done()
         assert attempt.result().kid == NEW
+    assert server.fetches == 2
+
+
+def test_nobody_waits_for_an_unknown_key_while_there_is_a_set(server: KeySetServer) -> None:
+    keys = client(server)
+    keys.key(OLD, NOW)
+    server.answer = Answer(body=json.dumps(BOTH).encode(), delay=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        attempt = pool.submit(keys.key, NEW, NOW + HOUR)
+        while server.fetches < 2:
+            threading.Event().wait(0.01)
+        assert is_unavailable(keys, "made-up", HOUR)
+        assert not attempt.done()
+        assert attempt.result().kid == NEW
+    assert is_unknown(keys, "made-up", HOUR)
     assert server.fetches == 2
 
 

@@ -111,8 +111,9 @@ def test_a_point_off_its_curve_is_not_trusted(crv: str) -> None:
 
 def test_a_coordinate_has_the_full_length_of_its_field() -> None:
     entry = ec_jwk()
-    padded = base64.urlsafe_b64encode(b"\0" + base64.urlsafe_b64decode(entry["x"] + "="))
-    assert trusted({**entry, "x": padded.decode().rstrip("=")}) == {}
+    for name in ("x", "y"):
+        padded = base64.urlsafe_b64encode(b"\0" + base64.urlsafe_b64decode(entry[name] + "="))
+        assert trusted({**entry, name: padded.decode().rstrip("=")}) == {}
     assert trusted({**entry, "crv": "P-384"}) == {}
 
 
@@ -269,6 +270,22 @@ def marked(bits: int, power: int) -> int:
 def test_a_modulus_with_the_mark_of_roca_is_not_trusted(bits: int, power: int) -> None:
     assert trusted(rsa_jwk(n=octets(marked(bits, power)))) == {}
     assert trusted(rsa_jwk(n=octets(marked(bits, power) + 2))).keys() == {"r1"}
+
+
+@pytest.mark.parametrize(
+    "prime", [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157]
+)
+def test_one_prime_without_the_mark_is_enough_to_be_sound(prime: int) -> None:
+    powers = {pow(65537, power, prime) for power in range(prime)}
+    step = math.prod(each for each in range(2, 168) if all(each % p for p in range(2, each)))
+    step //= prime
+    base = marked(2048, 7)
+    sound = next(
+        base + step * number
+        for number in range(1, prime)
+        if (base + step * number) % prime not in powers | {0}
+    )
+    assert trusted(rsa_jwk(n=octets(sound))).keys() == {"r1"}
 
 
 # Sets

@@ -139,6 +139,8 @@ def test_each_demand_alone_is_one_and_any_client_is_the_ugly_opt_out(
         ({"AUDIENCE": ""}, "AUDIENCE is not set, and it is required"),
         ({"JWKS_URI": "http://a.example/keys"}, "JWKS_URI must be an https URL"),
         ({"JWKS_URI": "https://a.example/keys?a#b"}, "JWKS_URI must be"),
+        ({"JWKS_URI": "https://a.example/keys?é"}, "JWKS_URI must be printable ASCII"),
+        ({"JWKS_URI": "https://a.example/keys?a\x7f"}, "JWKS_URI must be printable ASCII"),
         ({"JWKS_URI": "https://a.example/keys#b"}, "JWKS_URI must be"),
         ({"JWKS_URI": "https://a.example/ https://b.example/"}, "JWKS_URI must hold as many URLs"),
         (

@@ -49,6 +49,7 @@ def token(
         "exp": SECONDS + 3600,
         "iat": SECONDS,
         "sub": "subject-1",
+        "client_id": "client-1",
         "roles": ["Uppercase.Call"],
         **claims,
     }
@@ -421,3 +422,16 @@ def test_nothing_of_a_token_is_in_an_error(world: World) -> None:
         shown = repr(error.value) + str(error.value) + repr(error.value.__cause__)
         assert "secret" not in shown
         assert not [part for part in text.split(".") if part in shown]
+
+
+@pytest.mark.parametrize("name", ["algorithms", "denied_key_ids", "denied_token_ids"])
+def test_a_string_is_no_list_of_what_is_allowed_or_denied(name: str) -> None:
+    issuer = TrustedIssuer(
+        expectations=Expectations(issuer="i", audiences=frozenset("a"), allow_any_client=True),
+        keys=JwksClient(
+            Location(issuer="i"), transport=transport.send, limits=Limits(), timeout=timedelta(1)
+        ),
+    )
+    arguments: dict[str, Any] = {name: "RS256"}
+    with pytest.raises(SettingsError, match="a string is none"):
+        Verifier([issuer], **arguments)

@@ -3,15 +3,17 @@
 1. ``typ`` is one that is allowed, without case, with or without ``application/``; absent is JWT.
 2. Nothing in it is another kind of token's: an ID token (OpenID Connect Core), a logout or
    security event token (RFC 8417), or one bound to a key whose proof nobody asks for here (RFC
-   7800), which in the hand of a mere bearer may be stolen.
+   7800), which in the hand of a mere bearer may be stolen. Where ``typ`` does not say that it is
+   an access token, it names its client, as RFC 9068 has it and an ID token need not: that one may
+   be for our audience, by our issuer and with our roles in it.
 3. ``iss`` is the issuer whose keys were used, letter for letter.
 4. ``aud`` is, or has in its list, one of ours as a whole.
 5. ``exp`` is there and has not passed; ``nbf`` and ``iat`` are not ahead; all are integers. The
    leeway, at most five minutes, is for clocks that differ.
 6. All required scopes are granted (``scp``, ``scope``), in a string or a list.
 7. One of the required roles is assigned (``roles``), in a list: a string has no members.
-8. The client is one of those allowed (``client_id``, ``azp``, ``appid``); two names for it in one
-   token are no name.
+8. The client is one of those allowed (``client_id``, ``azp``, ``appid``, ``cid``); two names for
+   it in one token are no name.
 
 A signature is no question here: ``SignedClaims`` has one. A claim that has a rule and is of the
 wrong type is refused even where nothing is required of it.
@@ -38,7 +40,9 @@ _LATEST: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _FOREIGN: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "cnf"})
 _FOREIGN_KINDS: Final = frozenset({"id", "refresh", "offline", "logout", "dpop"})
 """Of issuers that write the kind into a claim: ``typ`` (Keycloak), ``token_use`` (Cognito)."""
-_CLIENT_CLAIMS: Final = ("client_id", "azp", "appid")
+_CLIENT_CLAIMS: Final = ("client_id", "azp", "appid", "cid")
+"""RFC 9068, OpenID Connect Core, Entra's v1, Okta."""
+_ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 
 
 @record
@@ -121,16 +125,22 @@ def check(signed: SignedClaims, expectations: Expectations, now: datetime) -> Ve
         valid_from=valid_from,
         valid_until=valid_until,
     )
+    if not verified.client and _type(signed) not in _ACCESS_TOKEN_TYPES:
+        raise InvalidTokenError(Refusal.TYPE)
     _text(claims, "jti")  # RFC 7519 section 4.1.7: a string, though nothing is done with it
     _check_rights(verified, expectations)
     return verified
 
 
 def _check_type(signed: SignedClaims, allowed: frozenset[str]) -> None:
-    # RFC 8725 section 3.11. An empty typ is not an absent one.
-    typ = "jwt" if signed.typ is None else signed.typ.lower()
-    if typ not in allowed or _is_foreign(signed.claims):
+    # RFC 8725 section 3.11.
+    if _type(signed) not in allowed or _is_foreign(signed.claims):
         raise InvalidTokenError(Refusal.TYPE)
+
+
+def _type(signed: SignedClaims) -> str:
+    # An empty typ is not an absent one.
+    return "jwt" if signed.typ is None else signed.typ.lower()
 
 
 def _is_foreign(claims: Mapping[str, Any]) -> bool:

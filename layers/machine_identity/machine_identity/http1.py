@@ -2,7 +2,8 @@
 
 1. A request has no line that a receiver could read as two, or as none: printable ASCII only.
 2. An answer is read by llhttp, Node's parser, as strictly as it can: no bare line feed, no folded
-   line, no second length, no length beside chunks. What it refuses is no answer.
+   line, no second length, no length beside chunks; nor is any transfer encoding but chunks taken.
+   What is refused is no answer.
 3. An answer that breaks off is no answer; without a length the end of the connection is its end.
 4. Interim answers (1xx) are passed over, trailers and what follows the answer are not looked at.
 5. A body has at most 256 KiB, all before it 64, and all that arrives twice as much as a body.
@@ -24,7 +25,7 @@ MAX_BYTES: Final = 256 * 1024
 MAX_HEAD: Final = 64 * 1024
 """Status and headers, with those of interim answers; servers keep theirs below 16 KiB."""
 
-_LEAST_FINAL: Final = 200
+_LEAST, _LEAST_FINAL = 100, 200
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _FRAMES: Final = frozenset({"content-length", "transfer-encoding"})
 
@@ -57,6 +58,7 @@ def request(
         "Host": url.netloc,
         "Connection": "close",
         "Accept-Encoding": "identity",
+        "User-Agent": "machine-identity",  # firewalls refuse who names none
         **length,
         **headers,
     }
@@ -120,16 +122,19 @@ class Reading:
 
     def on_headers_complete(self) -> None:
         """Go on to the body, unless the answer is an interim one or what follows."""
-        status = self._parser.get_status_code()
-        if self._is_head_read or status < _LEAST_FINAL:
+        if self._is_head_read:
             return
-        if self._parser.get_http_version() not in _VERSIONS:
+        status, encoding = self._parser.get_status_code(), self._headers.get("transfer-encoding")
+        is_read = self._parser.get_http_version() in _VERSIONS and status >= _LEAST
+        if not is_read or (encoding or "chunked").lower() != "chunked":
             raise ValueError  # which the parser makes an error of its own
+        if status < _LEAST_FINAL:
+            return
         self._status, self._is_head_read = status, True
 
     def on_body(self, octets: bytes) -> None:
         """Take a piece of the body."""
-        if not self._is_whole:
+        if self._is_head_read and not self._is_whole:
             self._body += octets
 
     def on_message_complete(self) -> None:

@@ -8,6 +8,7 @@
    of them together*: anybody can make up key identifiers.
 3. While the issuer does not answer, the pauses between two attempts double, up to five minutes.
    Each is cut by up to a half, by chance, so that many who failed together do not ask together.
+   For an unknown key none is shorter than the cooldown, unless there is no set to go on with.
 4. Not in a fresh set: refused. Not known because the issuer does not answer: nobody can say.
 
 ``successor`` decides what a new set is worth:
@@ -15,7 +16,8 @@
 5. A set that lost most of several keys, or all that could be used, may be a mistake: the old keys
    go on beside the new ones, until the next set, asked for after one or two cooldowns, counts,
    whatever is in it. So a removed key is trusted for the refresh interval; where most went at
-   once, for two cooldowns beyond it; and while the issuer cannot be asked, until the hard age.
+   once, for two cooldowns after the first call beyond it; and while the issuer cannot be asked,
+   until the hard age.
 
 All ages are measured on the wall clock, which goes on in a frozen environment. Where it went back,
 an age is unknown: it is time to ask again, and beyond a few minutes the set counts as too old.
@@ -99,14 +101,17 @@ class Decision:
 def decide(cache: Cache, kid: str, now: datetime, limits: Limits) -> Decision:
     """Return what to do with a token that names the key ``kid``."""
     age = _age(cache, now)
-    is_usable = _is_usable(cache, now, limits)
-    key = cache.keys.get(kid) if is_usable else None
+    has_set = is_usable(cache, now, limits)
+    key = cache.keys.get(kid) if has_set else None
     if key is not None and -DISORDER <= age < _freshness(cache, limits):
         return Decision(action=Action.USE, key=key)
     if cache.failures > 0:
-        is_resting = _is_recent(cache, now, _pause(cache, limits, is_usable=is_usable))
+        pause = _pause(cache, limits, has_set=has_set)
+        if has_set and key is None:
+            pause = max(pause, limits.cooldown)
+        is_resting = _is_recent(cache, now, pause)
     else:
-        is_resting = is_usable and key is None and _is_recent(cache, now, limits.cooldown)
+        is_resting = has_set and key is None and _is_recent(cache, now, limits.cooldown)
     if not is_resting:
         return Decision(action=Action.REFRESH, key=key)
     if key is not None:
@@ -132,8 +137,8 @@ def fetched(
 
 def successor(cache: Cache, new: Cache, attempt: Attempt, limits: Limits) -> Cache:
     """Return what comes after ``cache`` when an attempt brought the set of ``new`` (rule 5)."""
-    is_usable = _is_usable(cache, attempt.begun_at, limits)
-    if is_usable and not cache.is_in_doubt and _has_lost_most(cache.keys, new.keys):
+    has_set = is_usable(cache, attempt.begun_at, limits)
+    if has_set and not cache.is_in_doubt and _has_lost_most(cache.keys, new.keys):
         both = {**new.keys, **cache.keys}
         # Without its entity tag the next answer is a whole set again, never "the same".
         doubted = replace(cache, keys=both, etag="", is_in_doubt=True, failures=0)
@@ -144,8 +149,12 @@ def successor(cache: Cache, new: Cache, attempt: Attempt, limits: Limits) -> Cac
 
 
 def confirmed(cache: Cache, now: datetime, *, max_age: timedelta | None) -> Cache:
-    """Return the cache after the issuer said that the set is still the same (304)."""
-    return fetched(cache.keys, now, max_age=max_age, etag=cache.etag)
+    """Return the cache after the issuer said that the set is still the same (304).
+
+    What it does not say anew is as it was (RFC 9111 section 4.3.4).
+    """
+    lasting = cache.max_age if max_age is None else max_age
+    return fetched(cache.keys, now, max_age=lasting, etag=cache.etag)
 
 
 def failed(cache: Cache, attempt: Attempt) -> Cache:
@@ -165,7 +174,8 @@ def _has_lost_most(old: Mapping[str, TrustedKey], new: Mapping[str, TrustedKey])
     return not new or (len(old) > 1 and 2 * len(left) < len(old))
 
 
-def _is_usable(cache: Cache, now: datetime, limits: Limits) -> bool:
+def is_usable(cache: Cache, now: datetime, limits: Limits) -> bool:
+    """Return whether there is a set that is not too old to serve."""
     return -STEP_BACK <= _age(cache, now) < limits.max_age
 
 
@@ -180,11 +190,11 @@ def _freshness(cache: Cache, limits: Limits) -> timedelta:
     return min(max(said, SHORTEST_FRESHNESS), limits.refresh_interval)
 
 
-def _pause(cache: Cache, limits: Limits, *, is_usable: bool) -> timedelta:
+def _pause(cache: Cache, limits: Limits, *, has_set: bool) -> timedelta:
     """Return how long to leave the issuer alone: a half for sure, and a half by chance."""
-    first = limits.cooldown if is_usable else FIRST_PAUSE
+    first = limits.cooldown if has_set else FIRST_PAUSE
     doublings = min(cache.failures, 10)  # beyond, it is the longest anyway
-    longest = min(first * (1 << doublings), max(LONGEST_PAUSE, 2 * limits.cooldown))
+    longest = min(first * (1 << doublings), LONGEST_PAUSE)
     return longest * (1 + cache.chance) / 2
 
 

@@ -5,9 +5,10 @@ that issuer (RFC 8414 section 3.3, OpenID Connect Discovery section 4.3) and mus
 https to anything else. It is looked up again once a day, and after a failure: a set may move.
 
 A call that has to ask makes one attempt, discovery included, within one time-out, and within the
-time that the call itself has left. One attempt is under way at a time: whose key is known goes on
-with it meanwhile, who needs the answer waits for it instead of asking again. A failure is logged
-and costs nobody else anything.
+time that the call itself has left. One attempt is under way at a time, and while there is a set
+to go on with nobody else waits for it: a known key serves, of another nobody can say meanwhile.
+Without a set all wait, instead of asking again. A failure is logged, and costs nobody else
+anything.
 """
 
 import logging
@@ -37,7 +38,8 @@ LEAST_TIME: Final = timedelta(milliseconds=100)
 """With less left no attempt is begun: it would fail by our fault, and be followed by a pause."""
 
 _OK, _NOT_MODIFIED = 200, 304
-_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=$|[\s,])", re.IGNORECASE)
+_MAX_AGE: Final = re.compile(r"""(?:^|[\s,])max-age=("?)(\d{1,9})\1(?=$|[\s,])""", re.IGNORECASE)
+_NOT_KEPT: Final = re.compile(r"(?:^|[\s,])no-(?:cache|store)(?=$|[\s,=])", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
 _NOTHING: Final = Cache()
 _NO_KEY: Final = "the key set has no key that can be used"
@@ -99,7 +101,9 @@ class JwksClient:
 
     def _after_refresh(self, due: Decision, kid: str, now: datetime, left: timedelta) -> Decision:
         deadline = time.monotonic() + left.total_seconds()
-        wait = max(left.total_seconds(), 0) if due.key is None else 0
+        # Else made-up names would fill up a service's threads while the issuer hangs.
+        can_go_on = jwks_cache.is_usable(self._cache, now, self._limits)
+        wait = 0 if can_go_on else max(left.total_seconds(), 0)
         if not self._flight.acquire(timeout=wait):
             return due
         try:
@@ -180,12 +184,15 @@ def _from_metadata(answer: Response, issuer: str) -> str:
         raise KeySetUnavailableError("the discovery document does not name this issuer")
     uri = members.get("jwks_uri")
     # Plain http is loopback's only, and loopback is no place that a stranger may send us to.
-    schemes = ("https://",) if issuer.startswith("https://") else ("https://", "http://")
+    schemes = ("https://",) if issuer.lower().startswith("https://") else ("https://", "http://")
     if not isinstance(uri, str) or not uri.startswith(schemes):
         raise KeySetUnavailableError("the discovery document has no https jwks_uri")
     return uri
 
 
 def _max_age(cache_control: str) -> timedelta | None:
+    """Read how long an answer is good for (RFC 9111 section 5.2.2); None if it does not say."""
+    if _NOT_KEPT.search(cache_control):
+        return timedelta()
     found = _MAX_AGE.search(cache_control)
-    return timedelta(seconds=int(found[1])) if found else None
+    return timedelta(seconds=int(found[2])) if found else None

@@ -156,23 +156,28 @@ def _context() -> ssl.SSLContext:
 
 
 def _connected(host: str, port: int, deadline: float) -> socket.socket:
-    """Connect to the first address of the host that takes it, all attempts within the deadline."""
-    failure = OSError()
+    """Connect to the first address of the host that answers in its share of what is left."""
     # In octets, because a URL is ASCII and text would have Python load IDNA's tables (2 ms).
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        host.encode("ascii"), port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, protocol)
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    failure = OSError()
+    for number, (family, kind, protocol, _, address) in enumerate(found):
         try:
-            sock.settimeout(_left(deadline))
-            sock.connect(address)
+            share = _left(deadline) / (len(found) - number)
+            return _opened(socket.socket(family, kind, protocol), address, share)
         except OSError as error:
-            sock.close()
             failure = error
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
     raise failure
+
+
+def _opened(sock: socket.socket, address: object, seconds: float) -> socket.socket:
+    try:
+        sock.settimeout(seconds)
+        sock.connect(address)  # type: ignore[arg-type] # as getaddrinfo gave it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _left(deadline: float) -> float:

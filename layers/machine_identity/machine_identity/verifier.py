@@ -71,8 +71,8 @@ class _Seen:
 class Verifier:
     """Judges access tokens of one or several issuers; safe to share between threads.
 
-    Whatever a key signed that is named in ``denied_key_ids``, whoever's it is, is refused, and so
-    is each token of ``denied_token_ids``: nothing that was refused is ever a token seen before.
+    Whatever names a key of ``denied_key_ids``, whoever's it is, is refused, and so is each token
+    of ``denied_token_ids``: nothing that was refused is ever a token seen before.
     """
 
     def __init__(
@@ -83,6 +83,9 @@ class Verifier:
         denied_key_ids: Collection[str] = (),
         denied_token_ids: Collection[str] = (),
     ) -> None:
+        for names in (algorithms, denied_key_ids, denied_token_ids):
+            if isinstance(names, str):
+                raise SettingsError("what is allowed and denied are lists, and a string is none")
         self._issuers = {each.expectations.issuer: each for each in issuers}
         self._algorithms = frozenset(algorithms)
         self._denied_keys = frozenset(denied_key_ids)

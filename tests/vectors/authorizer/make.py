@@ -292,6 +292,7 @@ REFUSED = {
         "bound_to_a_key": token(claims={"cnf": {"jkt": "x"}}),
         "client_assertion_typ": token({"typ": "client-authentication+jwt"}),
         "empty_typ": token({"typ": ""}),
+        "id_token_of_a_code_flow": token({"typ": "JWT"}, {"client_id": None}),
         "id_token": token({"typ": "JWT"}, {"nonce": "n-0S6_WzA2Mj"}),
         "security_event": token({"typ": "JWT"}, {"events": {}}),
     },

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from machine_identity import clock
+from machine_identity.access_token import VerifiedClaims
 from machine_identity.bearer.judgement import CLAIMS, Judge, Refused
 from machine_identity.verifier import Verifier
 
@@ -41,13 +42,16 @@ class Guarded:
             for name, value in scope["headers"]
             if name.lower() == b"authorization"
         ]
-        judged = await to_thread(self._judge.judge, given, clock.now())
+        judged = await to_thread(self._judged, given)
         if not isinstance(judged, Refused):
             await self._application({**scope, CLAIMS: judged}, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await _answer(judged, send)
+
+    def _judged(self, given: list[str]) -> VerifiedClaims | Refused:
+        return self._judge.judge(given, clock.now())  # when its turn has come
 
 
 async def _answer(refused: Refused, send: Send) -> None:

@@ -4,7 +4,7 @@ Lists are separated by spaces. ``JWKS_URI`` may be left out; else there are as m
 the same order. Of ``REQUIRED_SCOPES``, ``REQUIRED_ROLES`` and ``ALLOWED_CLIENTS`` all that are set
 must hold, and one must be set, or ``ALLOW_ANY_CLIENT=true`` says that no one is kept out.
 
-What is denied: all tokens of the keys in ``DENIED_KEY_IDS``, whoever's they are, and those named
+What is denied: all tokens that name a key of ``DENIED_KEY_IDS``, whoever's it is, and those named
 by ``DENIED_TOKEN_IDS``. ``JWKS_BUNDLED`` names files to begin with, as many as issuers, in the
 same order, looked for where the function runs, which on Lambda is beside its code; each is a JWK
 Set with ``fetched_at`` in it (ISO 8601, with its zone), and counts as old as that says.
@@ -141,8 +141,8 @@ def _check_jwks_uri(uri: str) -> None:
     # Entra's signing keys of a single application are behind a query (?appid=…).
     address, _, query = uri.partition("?")
     checked_url("JWKS_URI", address)
-    if "#" in query:
-        raise SettingsError("JWKS_URI must be without fragment")
+    if not (query.isascii() and query.isprintable()) or "#" in query:
+        raise SettingsError("JWKS_URI must be printable ASCII, and without fragment")
 
 
 def _known(environment: Environment, issuers: int) -> tuple[Cache, ...]:
