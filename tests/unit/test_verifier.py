@@ -2,9 +2,11 @@
 
 import json
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import jwt
@@ -422,6 +424,29 @@ def test_nothing_of_a_token_is_in_an_error(world: World) -> None:
         shown = repr(error.value) + str(error.value) + repr(error.value.__cause__)
         assert "secret" not in shown
         assert not [part for part in text.split(".") if part in shown]
+
+
+def test_one_thread_at_a_time_changes_what_is_kept(world: World) -> None:
+    first, second = token(), token(jti="another")
+    world.verifier.verify(first, NOW)
+    met: list[bool] = []
+
+    class Watched(OrderedDict[bytes, Any]):
+        def __setitem__(self, digest: bytes, seen: object) -> None:
+            if not met:
+                met.append(True)
+                other = Thread(target=world.verifier.verify, args=(second, NOW))
+                other.start()
+                other.join(0.3)
+                met.append(other.is_alive())
+                waiting.append(other)
+            super().__setitem__(digest, seen)
+
+    waiting: list[Thread] = []
+    world.verifier._seen = Watched()  # noqa: SLF001 - where two threads could meet
+    world.verifier.verify(first, NOW)
+    waiting[0].join()
+    assert met == [True, True]
 
 
 @pytest.mark.parametrize("name", ["algorithms", "denied_key_ids", "denied_token_ids"])
