@@ -138,8 +138,10 @@ def test_rule_2_a_claim_of_another_kind_of_token_is_refused(name: str, value: An
     assert refused(**{name: value}) is Refusal.TYPE
 
 
-@pytest.mark.parametrize("name", ["typ_claim", "token_use"])
-@pytest.mark.parametrize("kind", ["ID", "id", "Refresh", "Offline", "Logout", "DPoP"])
+@pytest.mark.parametrize("name", ["typ_claim", "token_use", "token_type"])
+@pytest.mark.parametrize(
+    "kind", ["ID", "id", "id_token", "Refresh", "refresh_token", "Offline", "Logout", "DPoP"]
+)
 def test_rule_2_a_kind_written_as_a_claim_is_refused(name: str, kind: str) -> None:
     claims = {**CLAIMS, name.removesuffix("_claim"): kind}
     with pytest.raises(InvalidTokenError) as error:
@@ -149,7 +151,7 @@ def test_rule_2_a_kind_written_as_a_claim_is_refused(name: str, kind: str) -> No
 
 @pytest.mark.parametrize("kind", ["Bearer", "access", 7, None, ["ID"]])
 def test_rule_2_and_an_access_token_s_kind_is_taken(kind: object) -> None:
-    claims = {**CLAIMS, "typ": kind, "token_use": kind}
+    claims = {**CLAIMS, "typ": kind, "token_use": kind, "token_type": kind}
     assert check(SignedClaims(typ="JWT", claims=claims), EXPECTED, NOW).client == "client-1"
 
 
@@ -417,13 +419,21 @@ def test_rule_8_no_client_or_another_is_refused(client: object) -> None:
     assert refused(CLIENTS, typ="at+jwt", azp=client) is Refusal.CLIENT
 
 
+def test_rule_8_what_okta_calls_the_client_counts_where_nothing_else_does() -> None:
+    assert judged(CLIENTS, cid="client-9").client == "client-1"
+    assert judged(CLIENTS, cid=7).client == "client-1"
+    assert judged(CLIENTS, azp=..., cid="client-2").client == "client-2"
+    assert refused(CLIENTS, azp=..., cid="client-9") is Refusal.CLIENT
+    assert refused(CLIENTS, azp=..., cid=7) is Refusal.CLAIM_TYPE
+
+
 def test_rule_8_two_names_for_one_client_are_none() -> None:
     assert judged(CLIENTS, client_id="client-1", appid="client-1").client == "client-1"
     assert refused(CLIENTS, client_id="client-2") is Refusal.CLIENT
     assert refused(appid="client-2") is Refusal.CLIENT
 
 
-@pytest.mark.parametrize("name", ["azp", "appid", "client_id", "cid", "sub", "jti"])
+@pytest.mark.parametrize("name", ["azp", "appid", "client_id", "sub", "jti"])
 @pytest.mark.parametrize("value", [None, 7, True, ["client-1"]])
 def test_rule_8_names_are_strings(name: str, value: Any) -> None:
     assert refused(**{name: value}) is Refusal.CLAIM_TYPE

@@ -201,7 +201,7 @@ def test_while_the_keys_are_not_to_be_had_nobody_is_judged(
     for text in (token(issuer), token(issuer, STRANGER)):
         response, body = service.response(f"Bearer {text}")
         assert (response.status, body) == (503, b"")
-        assert response.getheader("retry-after") == "30"
+        assert response.getheader("retry-after") == "5"
         assert response.getheader("www-authenticate") is None
     told = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     assert told == [f"token not judged: the keys of {issuer.issuer} are not to be had"] * 2
@@ -307,6 +307,21 @@ def test_a_websocket_that_is_refused_never_opens(conversation: Conversation) -> 
 def test_the_server_s_own_messages_go_through(conversation: Conversation) -> None:
     assert conversation.ask("lifespan") == [{"type": "from the application"}]
     assert conversation.seen == [None]
+
+
+def test_in_asgi_the_clock_is_read_when_a_call_s_turn_has_come(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_by: list[threading.Thread] = []
+
+    def now() -> datetime:
+        read_by.append(threading.current_thread())
+        return NOW
+
+    monkeypatch.setattr(clock, "now", now)
+    conversation.ask("http", "Bearer x")
+    assert read_by
+    assert threading.main_thread() not in read_by
 
 
 def test_what_asgi_may_be_one_day_is_judged_like_the_rest(conversation: Conversation) -> None:

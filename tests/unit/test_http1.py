@@ -26,8 +26,7 @@ IN_CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 CHUNKS = IN_CHUNKS + (b"1;a=b\r\n{\r\n1\r\n}\r\n0\r\nx-trailer: 1\r\n\r\n")
 UNTIL_THE_END = b"HTTP/1.0 200\r\n\r\n{}"
 INTERIM = (
-    b"HTTP/1.1 103 Early Hints\r\nlink: a\r\ncontent-type: b\r\n\r\n"
-    b"HTTP/1.1 199 X\r\n\r\nHTTP/1.1 104 X\r\ncontent-length: 5\r\n\r\nhello"
+    b"HTTP/1.1 103 Early Hints\r\nlink: a\r\ncontent-type: b\r\n\r\nHTTP/1.1 199 X\r\n\r\n"
 ) + LENGTH
 
 
@@ -120,6 +119,9 @@ def test_rule_4_what_follows_the_answer_is_not_looked_at(raw: bytes, more: bytes
         b"HTTP/1.1 101 Now\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n{}",
         IN_CHUNKS.replace(b"chunked", b"gzip, chunked") + b"2\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 104 X\r\ncontent-length: 5\r\n\r\nhello" + LENGTH,
+        b"HTTP/1.1 103 X\r\ncontent-length: 0\r\n\r\n" + LENGTH,
+        b"HTTP/1.1 103 X\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" + LENGTH,
         b"HTTP/1.1 099 X\r\n\r\n" + LENGTH,
         b"HTTP/1.1 000 X\r\n\r\n" + LENGTH,
         b"HTTP/9.9 200 OK\r\n\r\n",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from machine_identity import jwk, transport
+from machine_identity import jwk, jwks_cache, transport
 from machine_identity.errors import (
     InvalidTokenError,
     KeySetUnavailableError,
@@ -156,8 +156,12 @@ def test_a_confirmed_set_lasts_as_long_as_before_where_nothing_else_is_said(
     assert keys.key(OLD, NOW + 600 * SECOND) is first
     assert keys.key(OLD, NOW + 1199 * SECOND) is first
     assert server.fetches == 2
+    server.answer = Answer(status=304, headers={"cache-control": "max-age=900"})
     assert keys.key(OLD, NOW + 1200 * SECOND) is first
+    assert keys.key(OLD, NOW + 2099 * SECOND) is first
     assert server.fetches == 3
+    assert keys.key(OLD, NOW + 2100 * SECOND) is first
+    assert server.fetches == 4
 
 
 def test_a_clock_that_went_back_is_no_reason_to_believe_an_old_address(
@@ -217,7 +221,8 @@ def test_an_etag_that_is_none_is_not_sent_back(server: KeySetServer, etag: str) 
         ('public, max-age="600"', 600),
         ("x-max-age=600", 3600),
         ("max-age=600x", 3600),
-        ("no-storage", 3600),
+        ("no-stored", 3600),
+        ("x-no-store", 3600),
     ],
 )
 def test_cache_control_counts_within_bounds(
@@ -647,6 +652,32 @@ def test_a_known_key_does_not_wait_behind_another_s_attempt(server: KeySetServer
         assert keys.key(OLD, NOW + HOUR).kid == OLD
         assert not attempt.done()
         assert attempt.result().kid == NEW
+    assert server.fetches == 2
+
+
+def test_a_set_that_is_stored_while_its_flight_is_not_yet_over_serves(
+    server: KeySetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, other = client(server), client(server)
+    other.key(OLD, NOW)
+    real = jwks_cache.is_usable
+
+    def stored_meanwhile(*arguments: Any) -> bool:
+        keys._cache = other._cache  # noqa: SLF001 - the moment between storing and letting go
+        return real(keys._cache, *arguments[1:])  # noqa: SLF001
+
+    with keys._flight:  # noqa: SLF001
+        monkeypatch.setattr(jwks_cache, "is_usable", stored_meanwhile)
+        assert keys.key(OLD, NOW).kid == OLD
+
+
+def test_beyond_the_hard_age_all_wait_as_without_a_set(server: KeySetServer) -> None:
+    keys = client(server)
+    keys.key(OLD, NOW)
+    server.answer = Answer(body=json.dumps(ONLY_OLD).encode(), delay=0.3)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(keys.key, OLD, NOW + DAY) for _ in range(4)]
+        assert {each.result().kid for each in futures} == {OLD}
     assert server.fetches == 2
 
 

@@ -419,6 +419,22 @@ def test_an_address_that_hangs_leaves_time_for_the_next(monkeypatch: pytest.Monk
             each.close()
 
 
+def test_an_honest_host_is_reached_however_many_addresses_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Far(socket.socket):
+        def connect(self, where: Any) -> None:
+            if self.gettimeout() is not None and (self.gettimeout() or 0) < 0.2:
+                raise TimeoutError
+            time.sleep(0.2)
+            super().connect(where)
+
+    resolve(monkeypatch, "localhost", ["127.0.0.1"] * 16)
+    with answering(OK) as server:
+        monkeypatch.setattr(socket, "socket", Far)
+        assert get(f"http://localhost:{server.port}", SHORT).status == 200
+
+
 def test_a_family_that_the_system_does_not_know_is_not_the_last_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,8 +12,8 @@
    leeway, at most five minutes, is for clocks that differ.
 6. All required scopes are granted (``scp``, ``scope``), in a string or a list.
 7. One of the required roles is assigned (``roles``), in a list: a string has no members.
-8. The client is one of those allowed (``client_id``, ``azp``, ``appid``, ``cid``); two names for
-   it in one token are no name.
+8. The client is one of those allowed (``client_id``, ``azp``, ``appid``, or else ``cid``); two
+   names for it in one token are no name.
 
 A signature is no question here: ``SignedClaims`` has one. A claim that has a rule and is of the
 wrong type is refused even where nothing is required of it.
@@ -38,10 +38,16 @@ MOST_LEEWAY: Final = timedelta(minutes=5)
 
 _LATEST: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _FOREIGN: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash", "events", "cnf"})
-_FOREIGN_KINDS: Final = frozenset({"id", "refresh", "offline", "logout", "dpop"})
-"""Of issuers that write the kind into a claim: ``typ`` (Keycloak), ``token_use`` (Cognito)."""
-_CLIENT_CLAIMS: Final = ("client_id", "azp", "appid", "cid")
-"""RFC 9068, OpenID Connect Core, Entra's v1, Okta."""
+_FOREIGN_KINDS: Final = frozenset(
+    {"id", "id_token", "refresh", "refresh_token", "offline", "logout", "dpop"}
+)
+"""Of issuers that write the kind into a claim."""
+_KIND_CLAIMS: Final = ("typ", "token_use", "token_type")
+"""Keycloak, Cognito, and several others."""
+_CLIENT_CLAIMS: Final = ("client_id", "azp", "appid")
+"""RFC 9068, OpenID Connect Core, Entra's v1."""
+_CLIENT_OF_OKTA: Final = "cid"
+"""Others write a customer there, so it counts where nothing else names the client."""
 _ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 
 
@@ -146,7 +152,7 @@ def _type(signed: SignedClaims) -> str:
 def _is_foreign(claims: Mapping[str, Any]) -> bool:
     if not _FOREIGN.isdisjoint(claims):
         return True
-    return not _FOREIGN_KINDS.isdisjoint((_kind(claims, "typ"), _kind(claims, "token_use")))
+    return not _FOREIGN_KINDS.isdisjoint([_kind(claims, name) for name in _KIND_CLAIMS])
 
 
 def _kind(claims: Mapping[str, Any], name: str) -> str:
@@ -209,7 +215,7 @@ def _client(claims: Mapping[str, Any]) -> str:
     names = {_text(claims, name) for name in _CLIENT_CLAIMS if name in claims}
     if len(names) > 1:
         raise InsufficientScopeError(Refusal.CLIENT)
-    return names.pop() if names else ""
+    return names.pop() if names else _text(claims, _CLIENT_OF_OKTA)
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

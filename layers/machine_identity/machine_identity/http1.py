@@ -6,7 +6,7 @@
    What is refused is no answer.
 3. An answer that breaks off is no answer; without a length the end of the connection is its end.
 4. Interim answers (1xx) are passed over, trailers and what follows the answer are not looked at.
-5. A body has at most 256 KiB, all before it 64, and all that arrives twice as much as a body.
+5. A body has at most 256 KiB, all before it about 64, and all that arrives twice as much.
 
 The standard library's http.client brings the package for mail, which every cold start would wait
 12 ms for; httptools takes 2. HEAD, whose answers have a length and no body, is not spoken here.
@@ -129,6 +129,8 @@ class Reading:
         if not is_read or (encoding or "chunked").lower() != "chunked":
             raise ValueError  # which the parser makes an error of its own
         if status < _LEAST_FINAL:
+            if not _FRAMES.isdisjoint(self._headers):
+                raise ValueError  # RFC 9110 section 8.6: it has no body, and two readings
             return
         self._status, self._is_head_read = status, True
 

@@ -14,9 +14,9 @@
 ``successor`` decides what a new set is worth:
 
 5. A set that lost most of several keys, or all that could be used, may be a mistake: the old keys
-   go on beside the new ones, until the next set, asked for after one or two cooldowns, counts,
+   go on beside the new ones, until the next set, asked for after such a pause, counts,
    whatever is in it. So a removed key is trusted for the refresh interval; where most went at
-   once, for two cooldowns after the first call beyond it; and while the issuer cannot be asked,
+   once, for that pause after the first call beyond it; and while the issuer cannot be asked,
    until the hard age.
 
 All ages are measured on the wall clock, which goes on in a frozen environment. Where it went back,
@@ -54,7 +54,7 @@ class Limits:
     max_age: timedelta = timedelta(hours=24)
     """And for so long while it does not."""
     cooldown: timedelta = timedelta(seconds=30)
-    """Between two attempts that unknown keys cause, and at least after a first failure."""
+    """Between two attempts that unknown keys cause, and the first pause, up to five minutes."""
 
 
 @record

@@ -92,20 +92,21 @@ class JwksClient:
         decision = jwks_cache.decide(self._cache, kid, now, self._limits)
         if decision.action is Action.REFRESH:
             left = self._timeout if patience is None else min(self._timeout, patience)
-            decision = self._after_refresh(decision, kid, now, left)
+            decision = self._after_refresh(kid, now, left)
         if decision.key is not None:
             return decision.key
         if decision.action is Action.REFUSE:
             raise InvalidTokenError(Refusal.UNKNOWN_KEY)
         raise KeySetUnavailableError(f"the keys of {self._location.issuer} are not to be had")
 
-    def _after_refresh(self, due: Decision, kid: str, now: datetime, left: timedelta) -> Decision:
+    def _after_refresh(self, kid: str, now: datetime, left: timedelta) -> Decision:
         deadline = time.monotonic() + left.total_seconds()
         # Else made-up names would fill up a service's threads while the issuer hangs.
         can_go_on = jwks_cache.is_usable(self._cache, now, self._limits)
         wait = 0 if can_go_on else max(left.total_seconds(), 0)
         if not self._flight.acquire(timeout=wait):
-            return due
+            # Whoever has the lock may have stored what is wanted, and not yet let go of it.
+            return jwks_cache.decide(self._cache, kid, now, self._limits)
         try:
             # Who had the lock before may have brought what is wanted.
             again = jwks_cache.decide(self._cache, kid, now, self._limits)

@@ -32,8 +32,8 @@ from machine_identity.verifier import Verifier
 
 CLAIMS: Final = "machine_identity.claims"
 """Where an application finds who calls, a VerifiedClaims: in WSGI's environ or ASGI's scope."""
-RETRY_AFTER: Final = "30"
-"""Seconds: the pause after which the issuer is usually asked again."""
+RETRY_AFTER: Final = "5"
+"""Seconds: another's fetch, which it may be, is over by then; else to ask again costs nobody."""
 
 _BEARER: Final = "bearer"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
