@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -641,17 +642,24 @@ def test_one_attempt_is_under_way_at_a_time_and_who_needs_it_waits_for_it(
     assert server.fetches == 1
 
 
-def test_a_known_key_does_not_wait_behind_another_s_attempt(server: KeySetServer) -> None:
-    keys = client(server)
+@contextmanager
+def an_attempt_under_way(server: KeySetServer, keys: JwksClient) -> Iterator[None]:
+    """Have another thread ask for NEW, an hour after there was a set, all the while and beyond."""
     keys.key(OLD, NOW)
     server.answer = Answer(body=json.dumps(BOTH).encode(), delay=0.5)
     with ThreadPoolExecutor(1) as pool:
         attempt = pool.submit(keys.key, NEW, NOW + HOUR)
         while server.fetches < 2:
             threading.Event().wait(0.01)
-        assert keys.key(OLD, NOW + HOUR).kid == OLD
+        yield
         assert not attempt.done()
         assert attempt.result().kid == NEW
+
+
+def test_a_known_key_does_not_wait_behind_another_s_attempt(server: KeySetServer) -> None:
+    keys = client(server)
+    with an_attempt_under_way(server, keys):
+        assert keys.key(OLD, NOW + HOUR).kid == OLD
     assert server.fetches == 2
 
 
@@ -683,15 +691,8 @@ def test_beyond_the_hard_age_all_wait_as_without_a_set(server: KeySetServer) -> 
 
 def test_nobody_waits_for_an_unknown_key_while_there_is_a_set(server: KeySetServer) -> None:
     keys = client(server)
-    keys.key(OLD, NOW)
-    server.answer = Answer(body=json.dumps(BOTH).encode(), delay=0.5)
-    with ThreadPoolExecutor(1) as pool:
-        attempt = pool.submit(keys.key, NEW, NOW + HOUR)
-        while server.fetches < 2:
-            threading.Event().wait(0.01)
+    with an_attempt_under_way(server, keys):
         assert is_unavailable(keys, "made-up", HOUR)
-        assert not attempt.done()
-        assert attempt.result().kid == NEW
     assert is_unknown(keys, "made-up", HOUR)
     assert server.fetches == 2
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -377,20 +378,25 @@ def test_one_deadline_covers_the_handshake(monkeypatch: pytest.MonkeyPatch) -> N
         assert time.monotonic() - begun_at < IN_TIME
 
 
+@contextmanager
+def hanging(address: str, port: int = 0) -> Iterator[int]:
+    """Have a port where connecting hangs: nobody accepts, and the queue is full."""
+    with ExitStack() as opened:
+        full = opened.enter_context(socket.create_server((address, port), backlog=0))
+        for _ in range(3):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - its only argument
+            waiting.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
 def test_one_deadline_covers_all_addresses_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        waiting = [socket.socket() for _ in range(3)]
-        for each in waiting:  # nobody accepts: once the queue is full, a connection hangs
-            each.setblocking(False)  # noqa: FBT003 - its only argument
-            each.connect_ex(("127.0.0.1", port))
+    with hanging("127.0.0.1") as port:
         resolve(monkeypatch, "localhost", ["127.0.0.1"] * 4)
         begun_at = time.monotonic()
         message = fault(f"http://localhost:{port}", SHORT)
         assert message == "no answer from localhost: TimeoutError"
         assert 0.6 <= time.monotonic() - begun_at < IN_TIME
-        for each in waiting:
-            each.close()
 
 
 def test_a_slow_answer_that_ends_in_time_is_taken() -> None:
@@ -405,18 +411,9 @@ def test_a_slow_answer_that_ends_in_time_is_taken() -> None:
 
 
 def test_an_address_that_hangs_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        answering(OK) as server,
-        socket.create_server(("127.0.0.2", server.port), backlog=0) as full,
-    ):
-        waiting = [socket.socket() for _ in range(3)]
-        for each in waiting:  # nobody accepts: once the queue is full, a connection hangs
-            each.setblocking(False)  # noqa: FBT003 - its only argument
-            each.connect_ex(full.getsockname())
+    with answering(OK) as server, hanging("127.0.0.2", server.port):
         resolve(monkeypatch, "localhost", ["127.0.0.2", "127.0.0.1"])
         assert get(f"http://localhost:{server.port}", SHORT).status == 200
-        for each in waiting:
-            each.close()
 
 
 def test_an_honest_host_is_reached_however_many_addresses_it_has(

@@ -32,7 +32,8 @@ from machine_identity.errors import (
 from machine_identity.jws import SignedClaims
 from machine_identity.records import record
 
-TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt", "jwt"})
+_ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+TOKEN_TYPES: Final = _ACCESS_TOKEN_TYPES | {"jwt"}
 """RFC 9068 section 4, and JWT for the many who issue access tokens without a type."""
 MOST_LEEWAY: Final = timedelta(minutes=5)
 
@@ -48,7 +49,6 @@ _CLIENT_CLAIMS: Final = ("client_id", "azp", "appid")
 """RFC 9068, OpenID Connect Core, Entra's v1."""
 _CLIENT_OF_OKTA: Final = "cid"
 """Others write a customer there, so it counts where nothing else names the client."""
-_ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 
 
 @record

@@ -104,17 +104,16 @@ class JwksClient:
         # Else made-up names would fill up a service's threads while the issuer hangs.
         can_go_on = jwks_cache.is_usable(self._cache, now, self._limits)
         wait = 0 if can_go_on else max(left.total_seconds(), 0)
-        if not self._flight.acquire(timeout=wait):
-            # Whoever has the lock may have stored what is wanted, and not yet let go of it.
-            return jwks_cache.decide(self._cache, kid, now, self._limits)
-        try:
-            # Who had the lock before may have brought what is wanted.
-            again = jwks_cache.decide(self._cache, kid, now, self._limits)
-            is_worth_it = deadline - time.monotonic() >= self._least.total_seconds()
-            if again.action is Action.REFRESH and is_worth_it:
-                self._cache = self._refreshed(now, deadline)
-        finally:
-            self._flight.release()
+        if self._flight.acquire(timeout=wait):
+            try:
+                # Who had the lock before may have brought what is wanted.
+                again = jwks_cache.decide(self._cache, kid, now, self._limits)
+                is_worth_it = deadline - time.monotonic() >= self._least.total_seconds()
+                if again.action is Action.REFRESH and is_worth_it:
+                    self._cache = self._refreshed(now, deadline)
+            finally:
+                self._flight.release()
+        # Also without the lock: who has it may have stored the set, and not yet let go.
         return jwks_cache.decide(self._cache, kid, now, self._limits)
 
     def _refreshed(self, now: datetime, deadline: float) -> Cache:

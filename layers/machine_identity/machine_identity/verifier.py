@@ -83,9 +83,7 @@ class Verifier:
         denied_key_ids: Collection[str] = (),
         denied_token_ids: Collection[str] = (),
     ) -> None:
-        for names in (algorithms, denied_key_ids, denied_token_ids):
-            if isinstance(names, str):
-                raise SettingsError("what is allowed and denied are lists, and a string is none")
+        _check_lists("what is allowed and denied", algorithms, denied_key_ids, denied_token_ids)
         self._issuers = {each.expectations.issuer: each for each in issuers}
         self._algorithms = frozenset(algorithms)
         self._denied_keys = frozenset(denied_key_ids)
@@ -115,9 +113,7 @@ class Verifier:
         All ``scopes`` must be granted, one of the ``roles`` assigned, one of the ``clients`` have
         asked: of each that is given, and one must be. Raises SettingsError.
         """
-        for each in (scopes, roles, clients):
-            if isinstance(each, str):
-                raise SettingsError("scopes, roles and clients are lists, and a string is none")
+        _check_lists("scopes, roles and clients", scopes, roles, clients)
         expectations = Expectations(
             issuer=issuer,
             audiences=frozenset([audience] if isinstance(audience, str) else audience),
@@ -183,6 +179,12 @@ class Verifier:
             self._seen.move_to_end(digest)
             if len(self._seen) > MOST_KEPT:
                 self._seen.popitem(last=False)
+
+
+def _check_lists(what: str, *given: Collection[str]) -> None:
+    """Refuse a string, which would be taken for a list of its letters."""
+    if any(isinstance(each, str) for each in given):
+        raise SettingsError(f"{what} are lists, and a string is none")
 
 
 def _still_holds(seen: _Seen, now: datetime, patience: timedelta | None) -> bool:
