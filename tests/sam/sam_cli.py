@@ -23,6 +23,7 @@ REGION: Final = "eu-central-1"
 _SAM: Final = Path(sys.executable).with_name("sam")
 _STARTS_WITHIN: Final = 60.0
 _ENDS_WITHIN: Final = 60.0
+_ANSWERS_WITHIN: Final = 60
 _RUNS_WITHIN: Final = 300.0
 """In seconds; a build downloads what the layer installs."""
 
@@ -81,11 +82,15 @@ def _local(what: str, environments: Environments) -> tuple[str, ...]:
     """Write what the containers are told, and return the options that say so.
 
     ``sam local`` sets only variables that the template declares, so ``AWS_ENDPOINT_URL`` is
-    declared in a copy of the built template; the deployed one needs none.
+    declared in a copy of the built template; the deployed one needs none. The first start of a
+    container on a busy machine is slower than any of Lambda, so the time-outs are longer there.
     """
     document = yaml_parse((BUILT / "template.yaml").read_text())
     declared = document["Globals"]["Function"].setdefault("Environment", {})
     declared.setdefault("Variables", {})["AWS_ENDPOINT_URL"] = ""
+    for resource in document["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["Timeout"] = _ANSWERS_WITHIN
     template, variables = BUILT / "on-this-machine.json", FOLDER / f"{what}.json"
     template.write_text(json.dumps(document))
     variables.write_text(json.dumps(environments))
