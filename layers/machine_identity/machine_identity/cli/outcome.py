@@ -1,0 +1,48 @@
+"""How a command ends: what is expected to go wrong is one sentence, or one object, and a code."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+from machine_identity.errors import (
+    MachineIdentityError,
+    SettingsError,
+    TokenRequestError,
+    TransportError,
+)
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0  it worked
+  2  an option, a variable or the key file is wrong
+  3  the authorization server gave no token
+  4  the API gave no answer, or refused
+"""
+_UNUSABLE, _NO_TOKEN, _NO_ANSWER = 2, 3, 4
+
+
+class ApiError(MachineIdentityError):
+    """The API answered, but not with a result."""
+
+
+@contextmanager
+def one_sentence(*, as_json: bool) -> Iterator[None]:
+    """Turn what is expected to go wrong into one sentence, or one object, and an exit code."""
+    try:
+        yield
+    except SettingsError as error:
+        code, sentence, status = "settings", str(error), _UNUSABLE
+    except TokenRequestError as error:
+        code, sentence, status = error.code, error.description, _NO_TOKEN
+    except (TransportError, ApiError) as error:
+        code, sentence, status = "api", str(error), _NO_ANSWER
+    else:
+        return
+    if as_json:
+        click.echo(json.dumps({"error": code, "error_description": sentence}))
+    else:
+        click.echo(f"Error: {code}: {sentence}", err=True)
+    raise click.exceptions.Exit(status)
