@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from machine_identity.policy import Policy
-from machine_identity.providers import PROVIDERS, Provider
+from machine_identity.providers import NAMES, PROVIDERS, Provider
 
 
 def policy(provider: Provider) -> Policy:
@@ -21,7 +21,8 @@ def table() -> str:
         "| provider | its cache | publication interval | retire interval |",
         "|---|---|---|---|",
     ]
-    for name, provider in PROVIDERS.items():
+    for name in NAMES:
+        provider = PROVIDERS[name]
         waits = policy(provider)
         cells = (
             f"`{name}`",

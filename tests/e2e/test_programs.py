@@ -186,7 +186,7 @@ def test_what_a_person_has_set_up_for_aws_or_as_a_proxy_does_not_matter() -> Non
         (("serve", "--parameter", "Provider"), "must be NAME=VALUE"),
         (
             ("demo", "--parameter", "Provider=okta", "--parameter", "SigningAlgorithm=PS256"),
-            "Okta does not take PS256",
+            "okta takes RS256, RS384, RS512, ES256, ES384 only",
         ),
     ],
 )

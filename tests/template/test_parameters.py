@@ -101,8 +101,8 @@ def test_rule_7_every_combination_that_deploys_is_one_that_rotation_runs_with() 
         else:
             assert not refusals(**given), given
             deployed += 1
-    # 8 providers x 6 algorithms x 7 intervals, less Entra's 5, Okta's 1 and Auth0's 3 algorithms.
-    assert deployed == (8 * 6 - 5 - 1 - 3) * 7
+    # 17 providers x 6 algorithms, less the 39 that one of them does not take, x 7 intervals.
+    assert deployed == (17 * 6 - 39) * 7
 
 
 def test_a_first_deploy_needs_no_value() -> None:
@@ -130,6 +130,21 @@ def test_half_a_client_does_not_deploy(missing: str) -> None:
     assert refusals(**given) == [
         "AuthorizationServer, ClientId and Scope are set together or not at all."
     ]
+
+
+FLOWS: Final = [
+    name
+    for name in providers.NAMES
+    if providers.PROVIDERS[name].grant is not providers.Grant.CLIENT_CREDENTIALS
+]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_where_there_is_no_token_for_a_machine_no_client_deploys(name: str) -> None:
+    algorithm = providers.PROVIDERS[name].algorithms[0]
+    assert refusals(Provider=name, SigningAlgorithm=algorithm) == []
+    (refusal,) = refusals(**CLIENT, Provider=name, SigningAlgorithm=algorithm)
+    assert "there is no ClientId" in refusal
 
 
 @pytest.mark.parametrize("demand", ["RequiredScopes", "RequiredRoles", "AllowedClients"])

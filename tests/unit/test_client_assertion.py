@@ -66,6 +66,33 @@ def test_the_claims_are_those_of_rfc_7523_and_no_others() -> None:
     }
 
 
+def test_the_header_names_the_key_as_its_reader_asks_for_it() -> None:
+    key = replace(
+        signing_key("PS256"), thumbprint="of-the-certificate", jwks_uri="https://us/jwks"
+    )
+    asked = replace(DRAFT, header=("x5t#S256", "jku"))
+    header = read(key.sign(asked, now=NOW, jti="jti-1"), "PS256").header
+    assert header == {
+        "alg": "PS256",
+        "typ": "client-authentication+jwt",
+        "x5t#S256": "of-the-certificate",
+        "jku": "https://us/jwks",
+    }
+
+
+@pytest.mark.parametrize("name", ["x5t#S256", "jku"])
+def test_a_name_that_the_key_does_not_have_is_no_assertion_without_it(name: str) -> None:
+    asked = replace(DRAFT, header=("kid", name))
+    with pytest.raises(SettingsError, match=f"the header must carry {name}, and the key has none"):
+        signing_key("RS256").sign(asked, now=NOW, jti="jti-1")
+
+
+def test_a_provider_s_own_claims_stand_beside_those_of_rfc_7523_and_replace_none() -> None:
+    asked = replace(DRAFT, extra_claims={"tenant": "7", "sub": "somebody else"})
+    claims = read(signing_key("RS256").sign(asked, now=NOW, jti="jti-1"), "RS256").claims
+    assert (claims["tenant"], claims["sub"]) == ("7", "client-1")
+
+
 def test_nbf_is_written_only_where_asked_for_and_then_in_the_past() -> None:
     backdated = replace(DRAFT, not_before_backdate=timedelta(seconds=30))
     members = client_assertion.claims(backdated, issuer="client-1", now=NOW, jti="jti-1")

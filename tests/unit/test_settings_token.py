@@ -208,6 +208,40 @@ def test_further_clients_stand_in_clients_json_by_name(world: World) -> None:
     assert world.clients.named("audit", NOW).subject == ""
 
 
+def test_a_client_may_bring_a_provider_of_its_own(world: World) -> None:
+    own = {"like": "rfc7523", "lifetime_limit_seconds": 30}
+    world.store({"billing": {**ENTRY, "provider": own}})
+    provider = world.clients.named("billing", NOW).provider
+    assert (provider.audience, provider.assertion_lifetime) == (
+        PROVIDERS["rfc7523"].audience,
+        timedelta(seconds=30),
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "sentence"),
+    [
+        (
+            {"like": "rfc7523", "lifetime": 30},
+            "provider: there is no field of that name; a provider",
+        ),
+        ({"typ": "JWT"}, "provider: audience is not set, and it is required"),
+        (7, "provider must be a name, or an object of a provider's fields"),
+        ("nobody", "provider must be one of rfc10070, "),
+        ("cognito", "provider must be one of rfc10070, "),
+        ("google", "google gives no token for client credentials: its own SDK takes"),
+    ],
+)
+def test_a_provider_that_cannot_be_read_is_one_client_s_misconfiguration(
+    world: World, provider: object, sentence: str
+) -> None:
+    world.store({"billing": {**ENTRY, "provider": provider}, "audit": ENTRY})
+    error = world.refused("billing")
+    assert error.code == "misconfigured"
+    assert sentence in error.description
+    assert world.clients.named("audit", NOW)
+
+
 def test_a_name_that_nobody_configured_is_an_unknown_client(world: World) -> None:
     assert world.refused("billing").code == "unknown_client"
     world.store({"audit": ENTRY})

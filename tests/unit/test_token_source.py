@@ -13,7 +13,7 @@ from machine_identity import jwk, transport
 from machine_identity.client_assertion import Draft, SigningError, SigningKey
 from machine_identity.errors import InvalidClientError, TokenRequestError
 from machine_identity.http1 import Response
-from machine_identity.providers import PROVIDERS, Client
+from machine_identity.providers import PROVIDERS, Client, custom
 from machine_identity.token_source import (
     COOLDOWN,
     METADATA_LIFETIME,
@@ -452,6 +452,19 @@ def test_rule_9_when_the_active_key_is_refused_the_previous_one_signs_anew(stale
     assert stale.kids() == [KEY.kid, PREVIOUS.kid]
     assert stale.server.claims[-1]["jti"] == "jti-2"
     assert stale.fallbacks == [2]
+
+
+def test_rule_9_an_error_that_means_an_unknown_key_at_the_provider_is_a_refusal_too(
+    stale: World,
+) -> None:
+    unknown_key = Answer(status=400, body={"error": "invalid_request"})
+    stale.server.scripted.append(unknown_key)
+    assert stale.refused().code == "invalid_request"
+    own = {"like": "rfc10070", "key_unknown": ["invalid_client", "invalid_request"]}
+    stale.client = replace(stale.client, provider=custom("own", own, PROVIDERS))
+    stale.server.scripted.append(unknown_key)
+    assert stale.get() == ACCESS_TOKEN
+    assert stale.kids()[-1] == PREVIOUS.kid
 
 
 def test_rule_9_a_token_of_the_previous_key_is_kept_like_any_other(stale: World) -> None:

@@ -9,13 +9,20 @@ PyJWT encodes and signs with whatever ``cryptography`` calls a private key: one 
 file, or one whose ``sign`` asks KMS. Nothing of JWS is written here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from machine_identity.errors import MachineIdentityError, SettingsError
+
+HEADERS: Final = ("kid", "x5t#S256", "jku")
+"""What a header can carry beside ``alg`` and ``typ`` (RFC 7515 section 4.1)."""
+CLAIMS: Final = frozenset({"iss", "sub", "aud", "iat", "exp", "nbf", "jti"})
+"""What this module says, and nobody else (RFC 7523 section 3)."""
 
 type PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -38,6 +45,9 @@ class Draft:
     lifetime: timedelta
     not_before_backdate: timedelta | None = None
     """How far before ``iat`` an ``nbf`` lies; None leaves it out."""
+    header: tuple[str, ...] = ("kid",)
+    """What the header carries beside ``alg`` and ``typ``, of ``HEADERS``."""
+    extra_claims: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,9 @@ class SigningKey:
     private_key: PrivateKey = field(repr=False)
     issuer: str = ""
     """The URL under which the public half is published, if it is."""
+    jwks_uri: str = field(default="", repr=False)
+    thumbprint: str = ""
+    """The ``x5t#S256`` of the key's certificate, if it was made one."""
 
     def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
         """Return the assertion, signed. Raises SettingsError when key and reader do not fit."""
@@ -58,8 +71,16 @@ class SigningKey:
         issuer = self.issuer if draft.issuer is None else draft.issuer
         if not issuer:
             raise SettingsError("the assertion must name our issuer, and none is configured")
-        members = claims(draft, issuer=issuer, now=now, jti=jti)
-        return sign(members, self, typ=draft.typ)
+        members = {**draft.extra_claims, **claims(draft, issuer=issuer, now=now, jti=jti)}
+        return sign(members, self, headers={"typ": draft.typ, **self._header(draft)})
+
+    def _header(self, draft: Draft) -> dict[str, str]:
+        """Return the names of the key that the reader asks for."""
+        names = {"kid": self.kid, "x5t#S256": self.thumbprint, "jku": self.jwks_uri}
+        asked = {name: names[name] for name in draft.header}
+        if missing := [name for name, value in asked.items() if not value]:
+            raise SettingsError(f"the header must carry {missing[0]}, and the key has none")
+        return asked
 
 
 def claims(draft: Draft, *, issuer: str, now: datetime, jti: str) -> dict[str, str | int]:
@@ -78,7 +99,6 @@ def claims(draft: Draft, *, issuer: str, now: datetime, jti: str) -> dict[str, s
     return members
 
 
-def sign(members: dict[str, str | int], key: SigningKey, *, typ: str) -> str:
+def sign(members: dict[str, str | int], key: SigningKey, *, headers: dict[str, str]) -> str:
     """Return the claims as a JWS in compact form (RFC 7515 section 3.1)."""
-    headers = {"kid": key.kid, "typ": typ}
     return jwt.encode(members, key.private_key, algorithm=key.algorithm, headers=headers)

@@ -192,14 +192,12 @@ class TokenSource:
             return _Request(method="POST", url=endpoint, headers=headers, body=body)
 
         answer = self._exchange(ask, deadline)
-        response = answer.response
-        return process_response(
-            response.status,
-            response.body,
-            requested_scope=scope,
-            now=answer.asked_at,
-            sent=answer.sent,
-        )
+        try:
+            return _processed(answer, scope)
+        except TokenRequestError as error:
+            if error.code not in client.provider.key_unknown:
+                raise
+            raise InvalidClientError(error.code, error.description) from None
 
     def _signed(self, signer: Signer, draft: Draft, now: datetime) -> str:
         try:
@@ -258,6 +256,17 @@ class TokenSource:
             )
         except TransportError as error:
             return error
+
+
+def _processed(answer: _Exchange, scope: str) -> AccessToken:
+    response = answer.response
+    return process_response(
+        response.status,
+        response.body,
+        requested_scope=scope,
+        now=answer.asked_at,
+        sent=answer.sent,
+    )
 
 
 def _wait(outcome: Response | TransportError, pause: timedelta | None) -> timedelta | None:

@@ -22,6 +22,7 @@ from machine_identity.aws import AwsError
 from machine_identity.aws.private_keys import KmsEcPrivateKey, KmsRsaPrivateKey
 from machine_identity.client_assertion import Draft, PrivateKey, SigningError, SigningKey
 from machine_identity.keyring import Key, Keyring, KeyringError
+from machine_identity.publication import JWKS_PATH
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -72,6 +73,7 @@ class KeySigner:
             algorithm=self.key.jwk["alg"],
             private_key=_private_key(self.kms, self.key),
             issuer=self.issuer,
+            jwks_uri=self.issuer + JWKS_PATH,
         )
         return signing_key.sign(draft, now=now, jti=jti)
 

@@ -81,12 +81,16 @@ def _signing_key(asked: _Call) -> SigningKey:
 
 def _client(asked: _Call) -> Client:
     fields = {
-        "provider": asked.provider,
         "authorization_server": asked.authorization_server,
         "client_id": asked.client_id,
         "scope": asked.scope,
     }
-    return client(DEFAULT_CLIENT, fields, lambda field: "--" + field.replace("_", "-"))
+    return client(
+        DEFAULT_CLIENT,
+        providers.PROVIDERS[asked.provider],
+        fields,
+        lambda field: "--" + field.replace("_", "-"),
+    )
 
 
 def _uppercase(api: str, text: str, token: AccessToken) -> str:

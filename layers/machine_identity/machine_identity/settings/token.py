@@ -7,7 +7,8 @@ clients stand by name in ``{identity}/clients.json`` in the state bucket::
     {"billing": {"provider": "entra-federated", "authorization_server": "https://…",
                  "client_id": "…", "scope": "…", "subject": "…"}}
 
-``subject`` may be left out. A fault in one entry leaves the others usable.
+``subject`` may be left out, and ``provider`` may be an object of the operator's own (see
+``providers``). A fault in one entry leaves the others usable.
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from machine_identity.aws import AwsError
 from machine_identity.client_credentials import Failure, is_scope, printable
 from machine_identity.errors import SettingsError, TokenRequestError
-from machine_identity.providers import DEFAULT, NAMES, PROVIDERS, Client
+from machine_identity.providers import DEFAULT, NAMES, PROVIDERS, Client, Provider, custom
 from machine_identity.settings.environment import Environment, checked_url
 
 if TYPE_CHECKING:
@@ -143,13 +144,20 @@ class Clients:
         return entries
 
 
-def client(name: str, fields: Mapping[str, str], label: Callable[[str], str]) -> Client:
+def provider_named(name: str, label: str) -> Provider:
+    """Return the provider of that name. Raises SettingsError."""
+    if name not in NAMES:
+        raise SettingsError(f"{label} must be one of {', '.join(NAMES)}")
+    return PROVIDERS[name]
+
+
+def client(
+    name: str, provider: Provider, fields: Mapping[str, str], label: Callable[[str], str]
+) -> Client:
     """Return a client from its fields; ``label`` gives each the name that its author knows.
 
     Raises SettingsError.
     """
-    if fields["provider"] not in NAMES:
-        raise SettingsError(f"{label('provider')} must be one of {', '.join(NAMES)}")
     for field in ("client_id", "subject"):
         if field in fields and not _IDENTIFIER.fullmatch(fields[field]):
             raise SettingsError(f"{label(field)} must be 1 to 600 printable ASCII characters")
@@ -158,7 +166,7 @@ def client(name: str, fields: Mapping[str, str], label: Callable[[str], str]) ->
     server = label("authorization_server")
     return Client(
         name=name,
-        provider=PROVIDERS[fields["provider"]],
+        provider=provider,
         authorization_server=checked_url(server, fields["authorization_server"]),
         client_id=fields["client_id"],
         scope=fields["scope"],
@@ -167,7 +175,7 @@ def client(name: str, fields: Mapping[str, str], label: Callable[[str], str]) ->
 
 
 def _default(environment: Environment) -> Client | None:
-    provider = environment.choice("PROVIDER", NAMES, DEFAULT)
+    provider = PROVIDERS[environment.choice("PROVIDER", NAMES, DEFAULT)]
     fields = {each.lower(): environment.text(each, "") for each in _OF_DEFAULT}
     given = [each for each in _OF_DEFAULT if fields[each.lower()]]
     if not given:
@@ -175,14 +183,14 @@ def _default(environment: Environment) -> Client | None:
     for each in _OF_DEFAULT:
         if each not in given:
             raise SettingsError(f"{each} is not set, and it is required with {given[0]}")
-    return client(DEFAULT_CLIENT, {**fields, "provider": provider}, str.upper)
+    return client(DEFAULT_CLIENT, provider, fields, str.upper)
 
 
 def _from_entry(name: str, entry: object) -> Client:
     where = f"clients.json: {name}"
-    if not isinstance(entry, dict) or not all(isinstance(each, str) for each in entry.values()):
-        raise SettingsError(f"{where} must be an object whose values are strings")
-    fields: dict[str, Any] = entry
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{where} must be an object")
+    fields: dict[str, Any] = {**entry}
     unknown = sorted(fields.keys() - set(_FIELDS))
     if unknown:
         shown = printable(", ".join(unknown))
@@ -190,7 +198,19 @@ def _from_entry(name: str, entry: object) -> Client:
     missing = [each for each in _REQUIRED if not fields.get(each)]
     if missing:
         raise SettingsError(f"{where}: {missing[0]} is not set, and it is required")
-    return client(name, fields, lambda field: f"{where}: {field}")
+    provider = _provider(f"{where}: provider", fields.pop("provider"))
+    if not all(isinstance(each, str) for each in fields.values()):
+        raise SettingsError(f"{where} must be an object whose values are strings")
+    return client(name, provider, fields, lambda field: f"{where}: {field}")
+
+
+def _provider(where: str, given: object) -> Provider:
+    """Return the provider of that name, or the operator's own. Raises SettingsError."""
+    if isinstance(given, dict):
+        return custom(where, given, PROVIDERS)
+    if not isinstance(given, str):
+        raise SettingsError(f"{where} must be a name, or an object of a provider's fields")
+    return provider_named(given, where)
 
 
 def _invalid(sentence: str) -> TokenRequestError:
