@@ -76,7 +76,8 @@ class KeySetServer:
         if path == DISCOVERY:
             standard = {"issuer": self.issuer, "jwks_uri": self.jwks_uri}
             document = json.dumps({**standard, **self.metadata}).encode()
-            return self.discovery_answer or Answer(body=document)
+            headers = {"content-type": "application/json"}
+            return self.discovery_answer or Answer(body=document, headers=headers)
         if self.answer is not None:
             return self.answer
         if if_none_match and if_none_match == self.headers.get("etag"):

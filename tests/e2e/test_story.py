@@ -12,6 +12,7 @@ from local.client import Client
 from local.registrations import app_for
 from local.stack import CLIENT_ID, Stack
 from machine_identity import jwk, providers, transport
+from machine_identity.cli import main
 
 if TYPE_CHECKING:
     from local.trace import Moment
@@ -148,6 +149,23 @@ def test_the_story_runs_with_every_algorithm(algorithm: str) -> None:
         world = World(stack)
         assert world.client.uppercase("hello world") == "HELLO WORLD"
         assert tokens.header(world.assertion())["alg"] == algorithm
+
+
+def test_the_check_of_a_provider_finds_nothing_wrong_with_the_stack(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (standby,) = world.states()["standby"]
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *("provider", "entra-federated", "--check", "--kid", standby),
+                *("--issuer", world.stack.api_url),
+                *("--authorization-server", world.stack.authorization_server.issuer),
+            ]
+        )
+    lines = capsys.readouterr().out.splitlines()
+    assert (ended.value.code, len(lines)) == (0, 16)
+    assert all(line.startswith("✓ ") for line in lines)
 
 
 MACHINES: Final = [

@@ -9,6 +9,7 @@ import click
 from machine_identity.cli.call import call
 from machine_identity.cli.jwks import jwks
 from machine_identity.cli.outcome import EXIT_CODES
+from machine_identity.cli.provider import provider
 
 
 @click.group(epilog=EXIT_CODES)
@@ -16,5 +17,5 @@ def main() -> None:
     """Prove who this machine is with a JWT that it signs itself, and call an API."""
 
 
-for command in (call, jwks):
+for command in (call, jwks, provider):
     main.add_command(command)

@@ -1,0 +1,174 @@
+"""``provider``: what to type or click at a provider, and whether it would find what it needs.
+
+The steps stand beside the facts of ``providers``, in ``howto/``; nothing here knows a provider by
+name. ``--check`` looks at both sides as a stranger would, without credentials.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+import click
+
+from machine_identity import checkup, providers, transport
+from machine_identity.checkup import Deployment, Fetched, Finding
+from machine_identity.cli import options
+from machine_identity.cli.outcome import EXIT_CODES, one_sentence
+from machine_identity.errors import SettingsError, TransportError
+from machine_identity.providers import Provider
+from machine_identity.publication import JWKS_PATH
+from machine_identity.settings.environment import checked_url
+
+TIMEOUT: Final = timedelta(seconds=10)
+NOT_FOUND_GOOD: Final = 5
+"""The exit code of a check that found a fault."""
+_HOWTO: Final = Path(providers.__file__).with_name("howto")
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The options, as they were given; what was not given is a word in capitals."""
+
+    issuer: str
+    authorization_server: str
+    client_id: str
+    subject: str
+    scope: str
+    algorithm: str | None
+    kid: str
+
+    def values(self, provider: Provider) -> dict[str, str]:
+        """Return what stands for each name in the steps."""
+        issuer, server = self.issuer or "ISSUER_URL", self.authorization_server
+        client_id = self.client_id or "CLIENT_ID"
+        endpoint = "TOKEN_ENDPOINT"
+        audience = provider.audience_for(issuer=server or "ISSUER", token_endpoint=endpoint)
+        return {
+            "issuer": issuer,
+            "jwks_uri": issuer + JWKS_PATH,
+            "authorization_server": server or "AUTHORIZATION_SERVER",
+            "client_id": client_id,
+            "subject": self.subject or client_id,
+            "audience": audience or "AUDIENCE",
+            "scope": self.scope or "SCOPE",
+            "algorithm": self.algorithm or provider.algorithms[0],
+            "certificate": "CERTIFICATE_FILE",
+            "jwks": "JWKS_JSON",
+        }
+
+
+@click.command(epilog=EXIT_CODES + "  5  a check found a fault\n")
+@click.argument("name", type=click.Choice(tuple(providers.PROVIDERS)))
+@options.option("--issuer", default="", help="IssuerUrl of the stack's outputs.")
+@options.option("--authorization-server", default="", help="Its issuer identifier, a URL.")
+@options.option("--client-id", default="", help="The client's name there.")
+@options.option("--subject", default="", help="What is registered as sub.  [default: client ID]")
+@options.option("--scope", default="", help="What is asked for.")
+@options.algorithm
+@options.option("--kid", default="", help="A key that must be in the key set, for --check.")
+@click.option("--check", is_flag=True, help="Look at both sides from outside, and say what fails.")
+@options.as_json
+def provider(*, name: str, check: bool, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's own
+    """Print what to type or click at a provider, with this deployment's values in it."""
+    with one_sentence(as_json=as_json):
+        asked, entry = _Asked(**given), providers.PROVIDERS[name]
+        for option, url in (
+            ("--issuer", asked.issuer),
+            ("--authorization-server", asked.authorization_server),
+        ):
+            if url:
+                checked_url(option, url)
+        if check:
+            _print_findings(_findings(entry, asked), as_json=as_json)
+        else:
+            click.echo(_as_json(entry, asked) if as_json else _text(entry, asked))
+
+
+def steps(entry: Provider, values: dict[str, str]) -> str:
+    """Return what to do at the provider, with the values in it."""
+    text = (_HOWTO / f"{entry.name}.md").read_text(encoding="utf-8")
+    return Template(text).safe_substitute(values).rstrip()
+
+
+def _text(entry: Provider, asked: _Asked) -> str:
+    values = asked.values(entry)
+    facts = {
+        "keys": f"by {' or '.join(entry.registration)}",
+        "aud": values["audience"],
+        "typ": entry.typ,
+        "signed with": ", ".join(entry.algorithms),
+        "lives": f"{int(entry.assertion_lifetime.total_seconds())} s",
+        "set kept": f"up to {_hours(entry.key_set_cache)} h, whatever our max-age says",
+        "scope": entry.scope,
+        **({"cannot": entry.cannot} if entry.cannot else {}),
+    }
+    rows = [f"  {name:<12} {value}" for name, value in facts.items()]
+    known = [
+        f"  {each.kind:<10} {', '.join(each.of)}: {each.says}"
+        + (f" ({each.where}, {each.on})" if each.where else "")
+        for each in entry.sources
+    ]
+    return "\n".join(
+        [entry.title, "", *rows, "", steps(entry, values), "", "How this is known:", *known]
+    )
+
+
+def _hours(duration: timedelta) -> str:
+    return f"{duration / timedelta(hours=1):.3g}"
+
+
+def _as_json(entry: Provider, asked: _Asked) -> str:
+    values = asked.values(entry)
+    return json.dumps(
+        {"provider": entry.name, "values": values, "steps": steps(entry, values)}, indent=2
+    )
+
+
+def _findings(entry: Provider, asked: _Asked) -> list[Finding]:
+    """Look at our two documents and, if it is known, at the server's."""
+    if not asked.issuer:
+        raise SettingsError("--issuer is required with --check: IssuerUrl of the stack's outputs")
+    deployment = Deployment(provider=entry, issuer=asked.issuer, kid=asked.kid)
+    configuration, jwks = (_fetched(url) for url in checkup.urls(asked.issuer))
+    found = [
+        *checkup.of_configuration(deployment, configuration),
+        *checkup.of_key_set(deployment, jwks),
+    ]
+    if server := asked.authorization_server:
+        fetched = _fetched(server.removesuffix("/") + _DISCOVERY)
+        found.extend(checkup.of_server(deployment, server, fetched))
+    return found
+
+
+def _fetched(url: str) -> Fetched:
+    headers = {"accept": "application/json"}
+    began = time.monotonic()
+    try:
+        response, why = transport.send("GET", url, headers=headers, timeout=TIMEOUT), ""
+    except TransportError as error:
+        response, why = None, str(error)
+    return Fetched(
+        url=url, response=response, why=why, took=timedelta(seconds=time.monotonic() - began)
+    )
+
+
+def _print_findings(found: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"check": each.what, "good": each.is_good, "fault": each.fault, "mend": each.mend}
+            for each in found
+        ]
+        click.echo(json.dumps({"checks": rows}, indent=2))
+    else:
+        for each in found:
+            mark = click.style("✓", fg="green") if each.is_good else click.style("✗", fg="red")
+            click.echo(f"{mark} {each.what}")
+            if not each.is_good:
+                click.echo(f"    {each.fault}\n    {each.mend}")
+    if not all(each.is_good for each in found):
+        raise click.exceptions.Exit(NOT_FOUND_GOOD)
