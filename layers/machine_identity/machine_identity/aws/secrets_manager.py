@@ -42,7 +42,9 @@ class SecretsManager:
         """Return the document, or None if there is none. Raises AwsError."""
         try:
             with translated("secretsmanager:GetSecretValue"):
-                found = self._client.get_secret_value(SecretId=self._id(name))
+                found = self._client.get_secret_value(
+                    SecretId=self._id(name), VersionStage=_CURRENT
+                )
         except AwsError as error:
             if error.code == _ABSENT:
                 return None

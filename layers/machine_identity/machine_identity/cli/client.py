@@ -6,7 +6,6 @@ answers is printed as far as everybody may read it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,6 +87,8 @@ def register(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's 
             name, asked, endpoint=endpoint, initial_access_token=token, again=given["again"]
         )
         _print(outcome, as_json=as_json, entry=_entry(name, outcome, asked, given))
+        if not as_json and not (outcome.client.uri and outcome.client.token):
+            click.echo("the server gave no token to manage it with (RFC 7592)")
 
 
 @client.command(epilog=EXIT_CODES)
@@ -235,7 +236,5 @@ def _print(outcome: Outcome, *, as_json: bool, entry: Mapping[str, Any] | None =
         click.echo(f"{name:{_WIDTH}}{value}")
     for each in changed:
         click.echo(f"the server changed {each['name']}: {each['asked']} -> {each['registered']}")
-    if not (registered.uri and registered.token):
-        click.echo("the server gave no token to manage it with (RFC 7592)")
     if entry:
         click.echo(f"\nclients.json of the token function:\n{json.dumps(entry, indent=2)}")

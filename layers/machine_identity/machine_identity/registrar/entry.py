@@ -109,10 +109,11 @@ class Entry:
                 return
 
     def _joined(self, state: Registered) -> Registered:
-        """Return ``state`` with a token that somebody else kept meanwhile behind its own."""
+        """Return ``state`` with what is kept now, perhaps by somebody else, behind its newest."""
         match self.state:
             case Registered(client_id=client_id, tokens=tokens) if client_id == state.client_id:
-                return replace(state, tokens=with_token(tokens, *state.tokens))
+                newest, older = state.tokens[:1], state.tokens[1:]
+                return replace(state, tokens=with_token((*tokens, *older), *newest))
             case Registered():
                 raise RegistrationError(
                     Failure.CONFLICT, f"another client was registered under {self._name} meanwhile"
