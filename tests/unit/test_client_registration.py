@@ -1,9 +1,8 @@
 """What is asked of a server, what its answer means, and what is kept of it: no I/O."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -39,6 +38,9 @@ from machine_identity.client_registration.record import (
     written,
 )
 from machine_identity.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 URI = "https://us.example/jwks.json"
 TOKEN = "registration-access-token-1234567890"
