@@ -336,12 +336,11 @@ def test_only_what_says_that_nothing_was_done_is_a_refusal(
         assert (failed.value.code, type(failed.value)) == (code, kind)
 
 
-def test_a_read_takes_200_alone_and_the_client_that_was_asked_for() -> None:
-    assert process_client(200, body(), client_id="client-1").token == TOKEN
-    with pytest.raises(RegistrationError, match="status 201"):
-        process_client(201, body(), client_id="client-1")
+@pytest.mark.parametrize("status", [200, 201])
+def test_a_read_or_update_is_about_the_client_that_was_asked_for(status: int) -> None:
+    assert process_client(status, body(), client_id="client-1").token == TOKEN
     with pytest.raises(RegistrationError, match="about another client"):
-        process_client(200, body(), client_id="client-2")
+        process_client(status, body(), client_id="client-2")
 
 
 @pytest.mark.parametrize("status", [200, 204])

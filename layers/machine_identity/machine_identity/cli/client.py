@@ -87,6 +87,8 @@ def register(*, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - click's 
             name, asked, endpoint=endpoint, initial_access_token=token, again=given["again"]
         )
         _print(outcome, as_json=as_json, entry=_entry(name, outcome, asked, given))
+        if not as_json and not asked.scope and given["authorization_server"]:
+            click.echo("the entry needs a scope: put in what to ask for")
         if not as_json and not (outcome.client.uri and outcome.client.token):
             click.echo("the server gave no token to manage it with (RFC 7592)")
 

@@ -44,6 +44,9 @@ _NOT_SENT: Final = frozenset(
     }
 )
 """RFC 7592 section 2.2 forbids the first four; a secret is not ours to keep or to send."""
+_DONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
+"""The RFCs say 201 to a registration and 200 to the rest. IBM's server said 200 for years, and an
+answer that is thrown away for its number takes the only copy of a token with it."""
 _SERVER_ERRORS: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 _NOT_PROCESSED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
@@ -153,16 +156,15 @@ def process_registration(
     """Return the client in the answer to a registration. Raises RegistrationError.
 
     A RejectedError says that there is none; any other that there may be one that nobody knows.
-    RFC 7591 section 3.2.1 says 201; IBM's server answered 200 for years, to as good an end.
     """
-    return _client(status, body, secrets, frozenset({HTTPStatus.CREATED, HTTPStatus.OK}))
+    return _client(status, body, secrets)
 
 
 def process_client(
     status: int, body: bytes, *, client_id: str, secrets: tuple[str, ...] = ()
 ) -> RegisteredClient:
     """Return the client in the answer to a read or an update. Raises RegistrationError."""
-    client = _client(status, body, secrets, frozenset({HTTPStatus.OK}))
+    client = _client(status, body, secrets)
     if client.client_id != client_id:
         raise RegistrationError(Failure.INVALID_RESPONSE, "the answer is about another client")
     return client
@@ -183,11 +185,9 @@ def legible(value: object, secrets: tuple[str, ...]) -> str:
     return line if len(line) <= _MOST_TEXT else line[: _MOST_TEXT - 1] + "…"
 
 
-def _client(
-    status: int, body: bytes, secrets: tuple[str, ...], expected: frozenset[HTTPStatus]
-) -> RegisteredClient:
+def _client(status: int, body: bytes, secrets: tuple[str, ...]) -> RegisteredClient:
     members = _object(body)
-    if status not in expected:
+    if status not in _DONE:
         raise _refusal(status, members, secrets)
     client_id, token = members.get("client_id"), members.get("registration_access_token")
     if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
