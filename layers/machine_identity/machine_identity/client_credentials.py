@@ -125,8 +125,12 @@ def process_response(
     )
 
 
-def process_metadata(status: int, body: bytes, *, issuer: str) -> str:
-    """Return the token endpoint from a discovery document. Raises TokenRequestError.
+def process_metadata(
+    status: int, body: bytes, *, issuer: str, member: str = "token_endpoint"
+) -> str:
+    """Return the endpoint that ``member`` of a discovery document names.
+
+    Raises TokenRequestError.
 
     The document must name exactly the issuer that was asked (RFC 8414 section 3.3), or any server
     could send us to another's endpoint.
@@ -140,9 +144,9 @@ def process_metadata(status: int, body: bytes, *, issuer: str) -> str:
             Failure.INVALID_METADATA,
             f"the discovery document of {issuer} names another issuer: {named}",
         )
-    endpoint = members.get("token_endpoint")
-    if not isinstance(endpoint, str) or not _is_secure(endpoint):
-        raise TokenRequestError(Failure.INVALID_METADATA, "there is no https token_endpoint")
+    endpoint = members.get(member)
+    if not isinstance(endpoint, str) or not is_secure(endpoint):
+        raise TokenRequestError(Failure.INVALID_METADATA, f"there is no https {member}")
     return endpoint
 
 
@@ -161,11 +165,31 @@ def is_same_origin(one: str, other: str) -> bool:
     return urlsplit(one)[:2] == urlsplit(other)[:2]
 
 
+def is_secure(url: str) -> bool:
+    """Whether a URL of a server's may be spoken to: https, or http on loopback; no user."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    scheme = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    return scheme and bool(host) and not parts.fragment and "@" not in parts.netloc
+
+
 def printable(text: str) -> str:
     """Return text of a stranger's, short, in one line, without whatever looks like a token."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     shown = _SECRET.sub("…", line)
     return shown if len(shown) <= _MOST_DESCRIPTION else shown[: _MOST_DESCRIPTION - 1] + "…"
+
+
+def repeats(shown: str, secret: str) -> bool:
+    """Whether text repeats a run of the secret, line breaks or not; a short secret as a whole."""
+    known = _SEPARATOR.sub("", secret)
+    size = min(_ECHO, len(known))
+    runs = {known[i : i + size] for i in range(len(known) - size + 1)} if size else set()
+    squeezed = _SEPARATOR.sub("", shown)
+    return any(squeezed[i : i + size] in runs for i in range(len(squeezed) - size + 1))
 
 
 def _object(status: int, body: bytes, failure: Failure) -> Mapping[str, Any]:
@@ -195,18 +219,11 @@ def _refused(members: Mapping[str, Any], sent: bytes) -> NoReturn:
             Failure.INVALID_RESPONSE, "the server's error is no code of RFC 6749"
         )
     shown = printable(description if isinstance(description, str) else "")
-    shown = "…" if _echoes(shown, sent) else shown
+    assertion = parse_qs(sent.decode()).get("client_assertion", [""])[0]
+    shown = "…" if repeats(shown, assertion) else shown
     if code == "invalid_client":
         raise InvalidClientError(code, shown)
     raise TokenRequestError(code, shown)
-
-
-def _echoes(shown: str, sent: bytes) -> bool:
-    """Whether text repeats a run of the assertion that was sent, line breaks or not."""
-    assertion = parse_qs(sent.decode()).get("client_assertion", [""])[0]
-    runs = {assertion[i : i + _ECHO] for i in range(len(assertion) - _ECHO + 1)}
-    squeezed = _SEPARATOR.sub("", shown)
-    return any(squeezed[i : i + _ECHO] in runs for i in range(len(squeezed) - _ECHO + 1))
 
 
 def _lifetime(members: Mapping[str, Any]) -> timedelta:
@@ -226,13 +243,3 @@ def _granted(members: Mapping[str, Any], requested: str) -> str:
     if missing:
         raise TokenRequestError(Failure.INVALID_SCOPE, f"not granted: {' '.join(missing)}")
     return granted
-
-
-def _is_secure(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    scheme = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
-    return scheme and bool(host) and not parts.fragment and "@" not in parts.netloc

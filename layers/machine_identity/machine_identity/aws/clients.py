@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ssm import SSMClient
 
 _ATTEMPTS: Final = 3
 _PATIENCE: Final = timedelta(seconds=5)
@@ -40,6 +42,14 @@ def client(
     attempts: int = ...,
     patience: timedelta = ...,
 ) -> "ResourceGroupsTaggingAPIClient": ...
+@overload
+def client(
+    service: Literal["secretsmanager"], *, attempts: int = ..., patience: timedelta = ...
+) -> "SecretsManagerClient": ...
+@overload
+def client(
+    service: Literal["ssm"], *, attempts: int = ..., patience: timedelta = ...
+) -> "SSMClient": ...
 def client(service: str, *, attempts: int = _ATTEMPTS, patience: timedelta = _PATIENCE) -> object:
     """Return a client for ``service``; endpoint, region and credentials from the environment.
 

@@ -7,6 +7,7 @@ Neither a key, nor an assertion, nor a token is ever printed.
 import click
 
 from machine_identity.cli.call import call
+from machine_identity.cli.client import client
 from machine_identity.cli.jwks import jwks
 from machine_identity.cli.outcome import EXIT_CODES
 from machine_identity.cli.provider import provider
@@ -17,5 +18,10 @@ def main() -> None:
     """Prove who this machine is with a JWT that it signs itself, and call an API."""
 
 
-for command in (call, jwks, provider):
+for command in (
+    call,
+    client,
+    jwks,
+    provider,
+):
     main.add_command(command)

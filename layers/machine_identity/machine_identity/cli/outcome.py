@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from machine_identity.client_registration.answers import RegistrationError
 from machine_identity.errors import (
     MachineIdentityError,
     SettingsError,
@@ -18,7 +19,7 @@ EXIT_CODES: Final = """\b
 Exit codes:
   0  it worked
   2  an option, a variable or the key file is wrong
-  3  the authorization server gave no token
+  3  the authorization server gave no token, or did not do to a client what was asked
   4  the API gave no answer, or refused
 """
 _UNUSABLE, _NO_TOKEN, _NO_ANSWER = 2, 3, 4
@@ -35,7 +36,7 @@ def one_sentence(*, as_json: bool) -> Iterator[None]:
         yield
     except SettingsError as error:
         code, sentence, status = "settings", str(error), _UNUSABLE
-    except TokenRequestError as error:
+    except (TokenRequestError, RegistrationError) as error:
         code, sentence, status = error.code, error.description, _NO_TOKEN
     except (TransportError, ApiError) as error:
         code, sentence, status = "api", str(error), _NO_ANSWER
