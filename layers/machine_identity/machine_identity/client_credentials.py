@@ -168,6 +168,13 @@ def printable(text: str) -> str:
     return shown if len(shown) <= _MOST_DESCRIPTION else shown[: _MOST_DESCRIPTION - 1] + "…"
 
 
+def echoes(shown: str, secret: str) -> bool:
+    """Whether text repeats a run of a token, line breaks or not."""
+    runs = {secret[i : i + _ECHO] for i in range(len(secret) - _ECHO + 1)}
+    squeezed = _SEPARATOR.sub("", shown)
+    return any(squeezed[i : i + _ECHO] in runs for i in range(len(squeezed) - _ECHO + 1))
+
+
 def _object(status: int, body: bytes, failure: Failure) -> Mapping[str, Any]:
     try:
         members = json.loads(body)
@@ -195,18 +202,11 @@ def _refused(members: Mapping[str, Any], sent: bytes) -> NoReturn:
             Failure.INVALID_RESPONSE, "the server's error is no code of RFC 6749"
         )
     shown = printable(description if isinstance(description, str) else "")
-    shown = "…" if _echoes(shown, sent) else shown
+    assertion = parse_qs(sent.decode()).get("client_assertion", [""])[0]
+    shown = "…" if echoes(shown, assertion) else shown
     if code == "invalid_client":
         raise InvalidClientError(code, shown)
     raise TokenRequestError(code, shown)
-
-
-def _echoes(shown: str, sent: bytes) -> bool:
-    """Whether text repeats a run of the assertion that was sent, line breaks or not."""
-    assertion = parse_qs(sent.decode()).get("client_assertion", [""])[0]
-    runs = {assertion[i : i + _ECHO] for i in range(len(assertion) - _ECHO + 1)}
-    squeezed = _SEPARATOR.sub("", shown)
-    return any(squeezed[i : i + _ECHO] in runs for i in range(len(squeezed) - _ECHO + 1))
 
 
 def _lifetime(members: Mapping[str, Any]) -> timedelta:
