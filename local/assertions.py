@@ -61,7 +61,7 @@ def read(text: str, expected: Expectations) -> Assertion:
     if len(text) > MOST_BYTES:
         raise EntraError(Fault.MALFORMED)
     try:
-        content = jws.extract_compact(text.encode())
+        content = jws.extract_compact(text.encode(), registry=_registry(expected))
     except (JoseError, ValueError, TypeError, RecursionError):
         raise EntraError(Fault.MALFORMED) from None
     header: Any = content.protected
@@ -79,10 +79,8 @@ def read(text: str, expected: Expectations) -> Assertion:
 
 def verify(assertion: Assertion, key: Key, expected: Expectations) -> Mapping[str, Any]:
     """Return the claims if ``key`` signed them, with an algorithm that is its own."""
-    # Header members that nobody here knows are ignored, as RFC 7515 section 4 asks.
-    registry = JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
     try:
-        is_signed = jws.validate_compact(assertion.content, key, registry=registry)
+        is_signed = jws.validate_compact(assertion.content, key, registry=_registry(expected))
     except (JoseError, ValueError):  # the key is of another kind, curve, use or algorithm
         is_signed = False
     if not is_signed:
@@ -129,6 +127,13 @@ def _check_times(claims: Mapping[str, Any], expected: Expectations, now: datetim
     if not by_certificate and expires > at + expected.lifetime_limit.total_seconds() + leeway:
         raise EntraError(Fault.LIFETIME)
     return int(expires + leeway)
+
+
+def _registry(expected: Expectations) -> JWSRegistry:
+    # Header members that nobody here knows are ignored, as RFC 7515 section 4 asks.
+    registry = JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
+    registry.max_header_length = MOST_BYTES  # joserfc's own has no room for MSAL's x5c
+    return registry
 
 
 def _instant(value: object, *, of: tuple[type, ...]) -> float:

@@ -1,4 +1,4 @@
-"""What Microsoft Graph answers to the calls of ``entra_keys``: the key's ID, a listing, or why not.
+"""What Microsoft Graph answers to the calls of ``entra_keys``: a key's ID, a listing, or why not.
 
 1. An answer is taken strictly: what is not what was documented is an error with a stable code.
 2. What Graph wrote, it may take a minute to know: a certificate that it just took may be refused,

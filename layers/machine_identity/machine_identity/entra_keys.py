@@ -6,8 +6,8 @@ Microsoft's "Generate proof of possession tokens for rolling keys": ``aud`` the 
 the application's *object* ID, ``nbf``, and ``exp`` ten minutes after it. Without a valid
 certificate there is no proof, and an administrator must register one.
 
-``addKey`` is not idempotent: whoever lost its answer asks what is there (``listing_request``, which
-needs a permission) or tries the certificate, before it asks again.
+``addKey`` is not idempotent: whoever lost its answer asks what is there (``listing_request``,
+which needs a permission) or tries the certificate, before it asks again.
 
 Requests are made here and answers processed in ``entra_answers``; neither does I/O or reads the
 clock. Whether a certificate fits a key, and when to roll it, is for others to say.
