@@ -3,20 +3,26 @@
 First its form and header, then the key and the signature, and only then what it claims; times
 are whole seconds, judged on the ``now`` of the caller with a leeway. The signature is joserfc's
 work. What is left to others: which app it is for, and who keeps the key sets.
+
+Where an app has certificates, the header names one in the place of a ``kid``, ``exp`` may be as
+late as it likes, times may have fractions and ``iat`` may be missing, all as Entra documents it or
+its own libraries do.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
+from local import key_credentials
 from local.entra_errors import EntraError, Fault
 from local.registrations import Expectations
 
@@ -33,6 +39,12 @@ class Assertion:
 
     content: jws.CompactSignature
     kid: str
+    """What the header calls the key, or the certificate."""
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """The header, of which everything may be wrong that was not looked at."""
+        return self.content.protected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +61,7 @@ def read(text: str, expected: Expectations) -> Assertion:
     if len(text) > MOST_BYTES:
         raise EntraError(Fault.MALFORMED)
     try:
-        content = jws.extract_compact(text.encode())
+        content = jws.extract_compact(text.encode(), registry=_registry(expected))
     except (JoseError, ValueError, TypeError, RecursionError):
         raise EntraError(Fault.MALFORMED) from None
     header: Any = content.protected
@@ -57,6 +69,8 @@ def read(text: str, expected: Expectations) -> Assertion:
         raise EntraError(Fault.MALFORMED)
     if header.get("alg") not in expected.algorithms:
         raise EntraError(Fault.UNSUPPORTED_ALGORITHM)
+    if expected.by_certificate:
+        return Assertion(content=content, kid=_certificate_name(header))
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
         raise EntraError(Fault.NO_KEY_ID)
@@ -65,10 +79,8 @@ def read(text: str, expected: Expectations) -> Assertion:
 
 def verify(assertion: Assertion, key: Key, expected: Expectations) -> Mapping[str, Any]:
     """Return the claims if ``key`` signed them, with an algorithm that is its own."""
-    # Header members that nobody here knows are ignored, as RFC 7515 section 4 asks.
-    registry = JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
     try:
-        is_signed = jws.validate_compact(assertion.content, key, registry=registry)
+        is_signed = jws.validate_compact(assertion.content, key, registry=_registry(expected))
     except (JoseError, ValueError):  # the key is of another kind, curve, use or algorithm
         is_signed = False
     if not is_signed:
@@ -84,11 +96,12 @@ def verify(assertion: Assertion, key: Key, expected: Expectations) -> Mapping[st
 
 def check(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> Accepted:
     """Check every claim of a verified assertion. Raises EntraError."""
+    by_certificate = expected.by_certificate
     for name, value, fault in (
-        ("iss", expected.issuer, Fault.ISSUER),
-        ("sub", expected.subject, Fault.SUBJECT),
+        ("iss", expected.issuer, Fault.IDENTIFIER if by_certificate else Fault.ISSUER),
+        ("sub", expected.subject, Fault.IDENTIFIER if by_certificate else Fault.SUBJECT),
         # A string and no list: an assertion is for one reader (RFC 10070).
-        ("aud", expected.audience, Fault.AUDIENCE),
+        ("aud", expected.audience, Fault.REALM if by_certificate else Fault.AUDIENCE),
     ):
         if claims.get(name) != value:
             raise EntraError(fault)
@@ -100,17 +113,40 @@ def check(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> A
 
 
 def _check_times(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> int:
-    times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
-    if any(type(each) is not int for each in times):  # JSON's true and NaN are no dates
-        raise EntraError(Fault.MALFORMED)
-    expires, issued, not_before = cast("list[int]", times)
+    by_certificate = expected.by_certificate
+    # Entra's own example of an assertion has no iat, and MSAL writes fractions of a second.
+    issued = claims.get("iat", 0 if by_certificate else None)
+    expires, issued, not_before = (
+        _instant(each, of=(int, float) if by_certificate else (int,))
+        for each in (claims.get("exp"), issued, claims.get("nbf", 0))
+    )
     at, leeway = now.timestamp(), int(expected.leeway.total_seconds())
     if at >= expires + leeway or max(issued, not_before) > at + leeway:
         raise EntraError(Fault.TIME_RANGE)
     # The leeway is for the clock by which exp was reckoned, which may be ahead of this one.
-    if expires > at + expected.lifetime_limit.total_seconds() + leeway:
+    if not by_certificate and expires > at + expected.lifetime_limit.total_seconds() + leeway:
         raise EntraError(Fault.LIFETIME)
-    return expires + leeway
+    return int(expires + leeway)
+
+
+def _registry(expected: Expectations) -> JWSRegistry:
+    # Header members that nobody here knows are ignored, as RFC 7515 section 4 asks.
+    registry = JWSRegistry(algorithms=expected.algorithms, strict_check_header=False)
+    registry.max_header_length = MOST_BYTES  # joserfc's own has no room for MSAL's x5c
+    return registry
+
+
+def _instant(value: object, *, of: tuple[type, ...]) -> float:
+    if type(value) not in of or (isinstance(value, float) and not math.isfinite(value)):
+        raise EntraError(Fault.MALFORMED)  # JSON's true and NaN are no dates
+    return value  # type: ignore[return-value] # it is of one of those types
+
+
+def _certificate_name(header: Mapping[str, Any]) -> str:
+    names = key_credentials.named(header)
+    if not names:
+        raise EntraError(Fault.UNKNOWN_CERTIFICATE)
+    return next(iter(names.values()))
 
 
 class UsedAssertions:

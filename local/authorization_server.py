@@ -5,6 +5,9 @@ assertion (RFC 6749 section 4.4, RFC 7523, RFC 10070), verified with keys that i
 from where the app publishes them. An app is registered with the provider that the server is to
 stand in for, and everything is on one clock, which may be moved.
 
+An app may have certificates instead, as Entra has them, and roll them by itself: ``graph`` stands
+in for Microsoft Graph in the same process, for that alone.
+
 It has no users, no secrets, no consent and no refresh; and it is for loopback only, since whoever
 can reach it may ask for anything that is registered.
 """
@@ -14,22 +17,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from local import access_tokens, assertions, entra_errors, token_requests
+from local import access_tokens, assertions, entra_errors, graph, key_credentials, token_requests
+from local.assertions import Assertion
+from local.directory import Directory
 from local.entra_errors import EntraError, Fault
+from local.graph import Graph
 from local.key_sets import Found, KeySets
 from local.loopback import LoopbackServer
+from local.proofs import ProofRules
 from local.registrations import (
     API_AUDIENCE,
+    GRAPH,
     TENANT,
     UPPERCASE,
     Api,
     App,
+    Certificates,
     Expectations,
+    FederatedCredential,
+    PrivateKeyJwt,
     expectations,
 )
 from local.token_requests import TokenRequest
@@ -70,13 +81,17 @@ class AuthorizationServer:
         self,
         *,
         now: Callable[[], datetime] = clock.now,
-        apis: tuple[Api, ...] = (UPPERCASE,),
+        apis: tuple[Api, ...] = (UPPERCASE, GRAPH),
         leeway: timedelta = LEEWAY,
         key_set_cache: timedelta | None = None,
         refetches_on_unknown_kid: bool = False,
+        propagation: timedelta = timedelta(),
         trace: Trace = _untold,
     ) -> None:
-        """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has."""
+        """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has.
+
+        ``propagation`` is how long a certificate that Graph added or removed goes unnoticed.
+        """
         self.decisions: deque[Decision] = deque(maxlen=MOST_DECISIONS)
         self._now = now
         self._apis = {api.app_id_uri: api for api in apis}
@@ -85,8 +100,11 @@ class AuthorizationServer:
         self._key_sets = KeySets(transport.send, refetches_on_unknown_kid=refetches_on_unknown_kid)
         self._used = assertions.UsedAssertions()
         self._trace = trace
-        self._apps: dict[str, App] = {}
+        self._directory = Directory(propagation=propagation)
         self._key = access_tokens.IssuerKey(now())
+        self.graph = Graph(
+            directory=self._directory, tokens=self._key, rules=ProofRules(leeway=leeway), now=now
+        )
         self._server = LoopbackServer(self._application(), now=now)
 
     @property
@@ -105,13 +123,18 @@ class AuthorizationServer:
         return f"{self._server.url}/{TENANT}/discovery/v2.0/keys"
 
     @property
+    def graph_url(self) -> str:
+        """What the paths of Microsoft Graph are appended to, its version included."""
+        return self._server.url + graph.ROOT
+
+    @property
     def fetches(self) -> dict[str, int]:
         """How often each URL of an app's key set or discovery document was asked for."""
         return self._key_sets.fetches
 
     def register(self, app: App) -> None:
         """Register an app, in the place of one with the same client ID."""
-        self._apps[app.client_id] = app
+        self._directory.register(app)
 
     def __enter__(self) -> Self:
         """Serve."""
@@ -133,6 +156,7 @@ class AuthorizationServer:
         app.add_url_rule(f"/<tenant>/v2.0{CONFIGURATION_PATH}", view_func=self._configuration)
         app.add_url_rule("/<tenant>/discovery/v2.0/keys", view_func=self._keys)
         app.add_url_rule("/<tenant>/oauth2/v2.0/token", view_func=self._token, methods=["POST"])
+        self.graph.serve(app)
         app.register_error_handler(
             EntraError, lambda error: self._refused(error.fault, self._now())
         )
@@ -173,11 +197,12 @@ class AuthorizationServer:
             expected = self._expectations(app)
             assertion = assertions.read(asked.assertion, expected)
             decision = replace(decision, kid=assertion.kid)
-            found = self._find(app, assertion.kid, decision.at)
+            found = self._find(app, assertion, decision.at)
             decision = replace(decision, found=found)
             claims = assertions.verify(assertion, found.key, expected)
             accepted = assertions.check(claims, expected, decision.at)
-            self._used.use(app.client_id, accepted, decision.at)
+            if not expected.by_certificate:
+                self._used.use(app.client_id, accepted, decision.at)
             api = self._api(asked.resource)
         except EntraError as error:
             refused = self._refused(error.fault, decision.at)
@@ -185,7 +210,7 @@ class AuthorizationServer:
         return decision, asked, self._granted(app, api, decision.at)
 
     def _app(self, client_id: str) -> App:
-        app = self._apps.get(client_id)
+        app = self._directory.app(client_id)
         if app is None:
             raise EntraError(Fault.UNKNOWN_CLIENT)
         return app
@@ -201,11 +226,27 @@ class AuthorizationServer:
             app, issuer=self.issuer, token_endpoint=self.token_endpoint, leeway=self._leeway
         )
 
-    def _find(self, app: App, kid: str, now: datetime) -> Found:
-        lifetime = self._key_set_cache
-        if lifetime is None:
-            lifetime = app.provider.key_set_cache
-        return self._key_sets.find(app.credential, kid, lifetime=lifetime, now=now)
+    def _find(self, app: App, assertion: Assertion, now: datetime) -> Found:
+        match app.credential:
+            case Certificates():
+                return self._certificate(app, assertion, now)
+            case PrivateKeyJwt() | FederatedCredential():
+                lifetime = self._key_set_cache
+                if lifetime is None:
+                    lifetime = app.provider.key_set_cache
+                kid = assertion.kid
+                return self._key_sets.find(app.credential, kid, lifetime=lifetime, now=now)
+            case _:
+                assert_never(app.credential)
+
+    def _certificate(self, app: App, assertion: Assertion, now: datetime) -> Found:
+        keys = self._directory.keys(app, now)
+        return Found(
+            key=key_credentials.signer(keys, assertion.header, now).key,
+            url=f"{self.graph_url}/applications/{app.object_id}",
+            fetched_at=now,
+            kids=tuple(each.names["x5t#S256"] for each in keys),
+        )
 
     def _granted(self, app: App, api: Api, now: datetime) -> Response:
         claims = access_tokens.claims(app, api, issuer=self.issuer, now=now, uti=clock.unique())

@@ -57,12 +57,26 @@ class Fault(Enum):
         "The key used to sign the assertion could not be found in the metadata of its issuer.",
     )
     SIGNATURE = _client(700027, "Client assertion failed signature validation.")
+    UNKNOWN_CERTIFICATE = _client(
+        700027,
+        "The certificate with identifier used to sign the client assertion is not registered on "
+        "application. [Reason - The key was not found.]",
+    )
+    EXPIRED_CERTIFICATE = _client(
+        700027,
+        "Client assertion contains an invalid signature. [Reason - The key used is expired.]",
+    )
+    IDENTIFIER = _client(
+        700021, "Client assertion application identifier doesn't match 'client_id' parameter."
+    )
+    REALM = _client(700023, "Client assertion audience claim does not match Realm issuer.")
     ISSUER = _client(700211, "No matching record found for presented assertion issuer.")
     AUDIENCE = _client(700212, "No matching record found for presented assertion audience.")
     SUBJECT = _client(700213, "No matching record found for presented assertion subject.")
     TIME_RANGE = _client(700024, "Client assertion is not within its valid time range.")
     # These two are stricter than Entra, which neither bounds the life of a federated token nor
-    # minds a jti that it has seen; other providers do both. The number means "invalid assertion".
+    # minds a jti that it has seen; other providers do both. No certificate's owner hears them,
+    # but for a jti that is missing. The number means "invalid assertion".
     LIFETIME = _client(50013, "Assertion is invalid: it expires too far in the future.")
     REPLAYED = _client(50013, "Assertion is invalid: its jti is missing or was used before.")
     # Entra has both numbers for one sentence; which means what is not documented.

@@ -18,7 +18,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import Key, KeySet
 
 from local.entra_errors import EntraError, Fault
-from local.registrations import Credential, FederatedCredential, PrivateKeyJwt
+from local.registrations import FederatedCredential, Fetched, PrivateKeyJwt
 from machine_identity.errors import TransportError
 from machine_identity.publication import CONFIGURATION_PATH
 from machine_identity.transport import Transport
@@ -50,7 +50,7 @@ class KeySets:
     def __init__(self, transport: Transport, *, refetches_on_unknown_kid: bool) -> None:
         self._transport = transport
         self._refetches = refetches_on_unknown_kid
-        self._kept: dict[Credential, _Kept] = {}
+        self._kept: dict[Fetched, _Kept] = {}
         self._fetches: Counter[str] = Counter()
         self._lock = Lock()
 
@@ -59,9 +59,7 @@ class KeySets:
         """How often each URL was asked for, failures included."""
         return dict(self._fetches)
 
-    def find(
-        self, credential: Credential, kid: str, *, lifetime: timedelta, now: datetime
-    ) -> Found:
+    def find(self, credential: Fetched, kid: str, *, lifetime: timedelta, now: datetime) -> Found:
         """Return the key of that name, from a copy no older than ``lifetime``. Raises EntraError.
 
         Requests wait for one another here, also while one of them fetches.
@@ -81,7 +79,7 @@ class KeySets:
         is_young = timedelta() <= now - kept.fetched_at < lifetime
         return is_young and (not self._refetches or any(key.kid == kid for key in kept.keys))
 
-    def _fetched(self, credential: Credential, now: datetime) -> _Kept:
+    def _fetched(self, credential: Fetched, now: datetime) -> _Kept:
         url = self._key_set_url(credential)
         document = self._document(url)
         try:
@@ -91,7 +89,7 @@ class KeySets:
         self._kept[credential] = _Kept(keys=keys, url=url, fetched_at=now)
         return self._kept[credential]
 
-    def _key_set_url(self, credential: Credential) -> str:
+    def _key_set_url(self, credential: Fetched) -> str:
         match credential:
             case PrivateKeyJwt(jwks_uri=url):
                 return url

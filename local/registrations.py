@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, assert_never
+from uuid import NAMESPACE_URL, uuid5
 
+from local.key_credentials import KeyCredential
 from machine_identity.providers import AssertionIssuer, Provider
 from machine_identity.publication import JWKS_PATH
 
@@ -31,6 +33,10 @@ class Api:
 
 
 UPPERCASE: Final = Api(app_id_uri=API_URI, client_id=API_AUDIENCE)
+GRAPH: Final = Api(
+    app_id_uri="https://graph.microsoft.com", client_id="00000003-0000-0000-c000-000000000000"
+)
+"""Every tenant has it, under these two names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,17 @@ class FederatedCredential:
     subject: str
 
 
-type Credential = PrivateKeyJwt | FederatedCredential
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """A client that signs for itself, with the key of a certificate that was uploaded."""
+
+    keys: tuple[KeyCredential, ...]
+    """Those with which the app is registered; Graph may add and remove some later."""
+
+
+type Fetched = PrivateKeyJwt | FederatedCredential
+"""The credentials whose keys the server fetches."""
+type Credential = Fetched | Certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +79,11 @@ class App:
     )
     """The app roles that it was granted, by the API's App ID URI."""
 
+    @property
+    def object_id(self) -> str:
+        """The ID of the application object, which is neither the client ID nor the principal's."""
+        return str(uuid5(NAMESPACE_URL, f"application/{self.client_id}"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
@@ -75,6 +96,8 @@ class Expectations:
     algorithms: tuple[str, ...]
     lifetime_limit: timedelta
     leeway: timedelta
+    by_certificate: bool = False
+    """Judged as Entra documents that, and not more strictly: any lifetime, any number of uses."""
 
 
 def app_for(provider: Provider, *, client_id: str, public_url: str, subject: str = "") -> App:
@@ -89,7 +112,7 @@ def expectations(app: App, *, issuer: str, token_endpoint: str, leeway: timedelt
     """Return what the app's assertions must say at the server with that issuer and endpoint."""
     provider = app.provider
     match app.credential:
-        case PrivateKeyJwt():
+        case PrivateKeyJwt() | Certificates():
             signer = subject = app.client_id
         case FederatedCredential(issuer=signer, subject=subject):
             pass
@@ -104,4 +127,5 @@ def expectations(app: App, *, issuer: str, token_endpoint: str, leeway: timedelt
         lifetime_limit=provider.lifetime_limit,
         # More than the provider promises would hide that a key left the set too early.
         leeway=min(leeway, provider.leeway),
+        by_certificate=isinstance(app.credential, Certificates),
     )

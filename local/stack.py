@@ -92,6 +92,7 @@ class Stack:
             "aws": self.aws.url,
             "lambda": self._lambda.url,
             "authorization_server": self.authorization_server.issuer,
+            "graph": self.authorization_server.graph_url,
             "control": self._control.url,
         }
 

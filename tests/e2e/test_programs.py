@@ -83,7 +83,7 @@ class TestServe:
     ) -> None:
         _, at = served
         names = {"api", "issuer", "jwks_uri", "aws", "lambda", "authorization_server", "control"}
-        assert at.keys() == names
+        assert at.keys() == {*names, "graph"}
         client = Client(lambda_url=at["lambda"], api_url=at["api"])
         assert client.uppercase("hello world") == "HELLO WORLD"
         assert (
