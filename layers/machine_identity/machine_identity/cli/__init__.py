@@ -7,6 +7,7 @@ Neither a key, nor an assertion, nor a token is ever printed.
 import click
 
 from machine_identity.cli.call import call
+from machine_identity.cli.export import export
 from machine_identity.cli.jwks import jwks
 from machine_identity.cli.outcome import EXIT_CODES
 
@@ -16,5 +17,5 @@ def main() -> None:
     """Prove who this machine is with a JWT that it signs itself, and call an API."""
 
 
-for command in (call, jwks):
+for command in (call, export, jwks):
     main.add_command(command)
