@@ -35,6 +35,7 @@ from machine_identity import certificate, clock, jwk, publication
 from machine_identity import keyring as keyrings
 from machine_identity.aws.kms_keys import KmsKeys, Owner
 from machine_identity.cli import main
+from machine_identity.cli.export import FORMATS
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring
 from tests.keyrings import active, removed, retired, ring, standby
@@ -340,6 +341,26 @@ def test_who_may_not_sign_is_told_which_right_is_missing(
     assert world.export("--format", "pem", "--state-bucket", "state").exit_code == 0
 
 
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "registration.md"
+COMMANDS = re.findall(r"^machine-identity export (.*?) *(?:[#|].*)?$", DOCUMENT.read_text(), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_the_document_gives_runs_as_it_stands(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(world.folder)
+    world.file(RSA)
+    world.deployment()
+    here = command.replace("arn:aws:kms:…:key/…", world.create("RS256")[0])
+    here = here.replace("STATE_BUCKET", "state")
+    assert world.export(*here.split()).exit_code == 0
+
+
+def test_the_document_gives_commands_for_every_shape() -> None:
+    assert {command.split("--format ")[1].split()[0] for command in COMMANDS} == set(FORMATS)
+
+
 # Files
 
 
@@ -396,6 +417,7 @@ def test_a_key_in_a_file_needs_no_boto3(world: World) -> None:
     program = """
 import sys
 from machine_identity.cli import main
+from machine_identity.cli.export import FORMATS
 try:
     main()
 finally:
