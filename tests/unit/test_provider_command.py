@@ -54,7 +54,7 @@ class Command:
         checks = json.loads(out)["checks"]
         found = {each["check"]: (each["fault"], each["mend"]) for each in checks}
         wrong = {what: pair for what, pair in found.items() if pair[0]}
-        assert code == (5 if wrong else 0)
+        assert code == (6 if wrong else 0)
         assert all(mend for _, mend in wrong.values())
         assert not any(mend for fault, mend in found.values() if not fault)
         return wrong

@@ -58,10 +58,15 @@ def test_two_libraries_read_the_set() -> None:
 
 
 def test_the_discovery_document_is_what_a_strict_reader_requires() -> None:
-    """OpenID Connect Discovery 1.0 section 3, as far as a set of keys goes."""
+    """OpenID Connect Discovery 1.0 section 3, as far as a set of keys goes.
+
+    With the implicit grant alone no token endpoint is required; with the default one is.
+    """
     assert json.loads(documents().configuration) == {
         "issuer": "https://identity.example",
         "jwks_uri": "https://identity.example/.well-known/jwks.json",
+        "authorization_endpoint": "https://identity.example/no-authorization-endpoint",
+        "grant_types_supported": ["implicit"],
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "PS256"],
@@ -193,9 +198,24 @@ def test_each_issuer_is_told_of_by_its_own_host_and_the_one_before_by_every_othe
 ) -> None:
     configuration = json.loads(documents(ELSEWHERE).configuration)
     plain = json.loads(documents().configuration)
-    jwks_uri = issuer + "/.well-known/jwks.json"
     served = publication.as_served(configuration, host)
-    assert served == {**plain, "issuer": issuer, "jwks_uri": jwks_uri}
+    assert served == {
+        **plain,
+        "issuer": issuer,
+        "jwks_uri": issuer + "/.well-known/jwks.json",
+        "authorization_endpoint": issuer + "/no-authorization-endpoint",
+    }
+
+
+def test_a_document_of_older_code_without_the_endpoint_leads_to_every_issuer_all_the_same() -> (
+    None
+):
+    old = json.loads(documents(ELSEWHERE).configuration)
+    for name in ("authorization_endpoint", "grant_types_supported"):
+        del old[name]
+    for issuer in ELSEWHERE.issuers:
+        served = publication.as_served(old, issuer.removeprefix("https://").partition("/")[0])
+        assert (served["issuer"], served["jwks_uri"].startswith(issuer)) == (issuer, True)
 
 
 @pytest.mark.parametrize("others", [None, "https://new.example", [7], [["https://new.example"]]])

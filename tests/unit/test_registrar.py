@@ -1,4 +1,4 @@
-"""The registrar before a real server on loopback that rotates, loses, drops, replaces and repeats.
+"""The registrar before a real server on loopback that rotates, loses, drops, replaces and echoes.
 
 Tokens are kept in real files. Who dies, dies between any two calls to the store and the server.
 """

@@ -332,6 +332,23 @@ def test_what_was_done_to_the_bucket_by_hand_is_repaired(
     assert born.published.documents == right
 
 
+def test_a_discovery_document_of_older_code_is_written_anew_and_no_wait_starts_over(
+    born: World,
+) -> None:
+    """Older code named neither an authorization endpoint nor a grant."""
+    born.tick(START + TICK)
+    kept, before = born.keyring(), born.published.documents[CONFIGURATION]
+    old = json.loads(before.body)
+    for name in ("authorization_endpoint", "grant_types_supported"):
+        del old[name]
+    body = json.dumps(old, indent=2, sort_keys=True).encode()
+    born.published.documents[CONFIGURATION] = replace(before, body=body, tag="old")
+    born.tick(START + 2 * TICK)
+    assert born.published.documents[CONFIGURATION].body == before.body
+    assert born.keyring().published_revision == kept.published_revision
+    assert born.keyring().keys == kept.keys
+
+
 def test_a_run_that_dies_between_the_documents_leaves_the_key_set_and_the_next_ends_it(
     world: World,
 ) -> None:

@@ -19,7 +19,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
-from machine_identity.client_credentials import repeats, is_passing, printable
+from machine_identity.client_credentials import is_passing, printable, repeats
 from machine_identity.errors import MachineIdentityError
 
 _GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")

@@ -5,6 +5,13 @@ remembered. The key set carries the ``revision`` at which it last changed: S3's 
 the content and would recur when a set does (rule 6); RFC 7517 section 5 has readers ignore members
 that they do not know. While the keys have a second URL the discovery document names it too, in
 members that are for ``as_served`` and never leave.
+
+Readers for whom the discovery document is an OpenID provider's insist on an authorization endpoint
+(OpenID Connect Discovery 1.0 section 3), and on a token endpoint unless the implicit grant is the
+only one. We have neither: nobody signs in here. So the document says what requires least, the
+grant that goes with the ``id_token`` of its response types, and an authorization endpoint whose
+name says that there is none: it is no route of the API, which answers 404. The section also wants
+RS256 among the algorithms; that is there if a key signs with it, and else it would be a lie.
 """
 
 import json
@@ -21,6 +28,8 @@ from machine_identity.keyring import Keyring
 
 JWKS_PATH = "/.well-known/jwks.json"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
+AUTHORIZATION_PATH: Final = "/no-authorization-endpoint"
+"""Where nothing is, and nothing of anybody's under the same domain is likely to be."""
 
 _PUBLIC: Final = PublicJwk.__annotations__.keys()
 _MATERIAL: Final = ("kty", "n", "e", "crv", "x", "y")
@@ -55,6 +64,7 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
         **_leading_to(issuer),
         **({_OTHER_ISSUERS: others} if others else {}),
         **({_ELSEWHERE: keyring.outgoing[0].url} if keyring.outgoing else {}),
+        "grant_types_supported": ["implicit"],
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
@@ -169,7 +179,11 @@ def _is_same(entry: dict[str, Any], known: PublicJwk | None) -> bool:
 
 
 def _leading_to(issuer: str) -> dict[str, object]:
-    return {"issuer": issuer, "jwks_uri": issuer + JWKS_PATH}
+    return {
+        "issuer": issuer,
+        "jwks_uri": issuer + JWKS_PATH,
+        "authorization_endpoint": issuer + AUTHORIZATION_PATH,
+    }
 
 
 def _json(document: Mapping[str, object]) -> bytes:

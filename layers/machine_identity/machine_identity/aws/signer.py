@@ -68,14 +68,17 @@ class KeySigner:
 
     def signed(self, draft: Draft, *, now: datetime, jti: str) -> str:
         """Do as ``sign`` does, but raise AwsError as it comes, with KMS's own code."""
-        signing_key = SigningKey(
+        return self.signing_key().sign(draft, now=now, jti=jti)
+
+    def signing_key(self) -> SigningKey:
+        """Return the key itself, for whatever it is to sign. Raises SigningError."""
+        return SigningKey(
             kid=self.key.kid,
             algorithm=self.key.jwk["alg"],
             private_key=_private_key(self.kms, self.key),
             issuer=self.issuer,
             jwks_uri=self.issuer + JWKS_PATH,
         )
-        return signing_key.sign(draft, now=now, jti=jti)
 
 
 class KeyringSigner:

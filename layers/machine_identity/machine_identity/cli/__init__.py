@@ -8,6 +8,7 @@ import click
 
 from machine_identity.cli.call import call
 from machine_identity.cli.client import client
+from machine_identity.cli.export import export
 from machine_identity.cli.jwks import jwks
 from machine_identity.cli.outcome import EXIT_CODES
 from machine_identity.cli.provider import provider
@@ -21,6 +22,7 @@ def main() -> None:
 for command in (
     call,
     client,
+    export,
     jwks,
     provider,
 ):

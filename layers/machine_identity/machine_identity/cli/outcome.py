@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from machine_identity.aws import AwsError
+from machine_identity.client_assertion import SigningError
 from machine_identity.client_registration.answers import RegistrationError
 from machine_identity.errors import (
     MachineIdentityError,
@@ -21,8 +23,9 @@ Exit codes:
   2  an option, a variable or the key file is wrong
   3  the authorization server gave no token, or did not do to a client what was asked
   4  the API gave no answer, or refused
+  5  AWS gave no key, or does not sign with it
 """
-_UNUSABLE, _NO_TOKEN, _NO_ANSWER = 2, 3, 4
+_UNUSABLE, _NO_TOKEN, _NO_ANSWER, _NO_KEY = 2, 3, 4, 5
 
 
 class ApiError(MachineIdentityError):
@@ -40,6 +43,8 @@ def one_sentence(*, as_json: bool) -> Iterator[None]:
         code, sentence, status = error.code, error.description, _NO_TOKEN
     except (TransportError, ApiError) as error:
         code, sentence, status = "api", str(error), _NO_ANSWER
+    except (AwsError, SigningError) as error:
+        code, sentence, status = "key", str(error), _NO_KEY
     else:
         return
     if as_json:

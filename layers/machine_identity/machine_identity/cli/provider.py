@@ -24,7 +24,7 @@ from machine_identity.publication import JWKS_PATH
 from machine_identity.settings.environment import checked_url
 
 TIMEOUT: Final = timedelta(seconds=10)
-NOT_FOUND_GOOD: Final = 5
+NOT_FOUND_GOOD: Final = 6
 """The exit code of a check that found a fault."""
 _HOWTO: Final = Path(providers.__file__).with_name("howto")
 _DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -62,7 +62,7 @@ class _Asked:
         }
 
 
-@click.command(epilog=EXIT_CODES + "  5  a check found a fault\n")
+@click.command(epilog=EXIT_CODES + "  6  a check found a fault\n")
 @click.argument("name", type=click.Choice(tuple(providers.PROVIDERS)))
 @options.option("--issuer", default="", help="IssuerUrl of the stack's outputs.")
 @options.option("--authorization-server", default="", help="Its issuer identifier, a URL.")

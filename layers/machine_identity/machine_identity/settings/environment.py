@@ -33,10 +33,7 @@ class Environment:
 
     def identity(self) -> str:
         """Return the name of the identity, which is the folder of its documents in the buckets."""
-        value = self.text("IDENTITY", "default")
-        if not _IDENTITY.fullmatch(value):
-            raise SettingsError("IDENTITY must be at most 64 letters, digits, '.', '_' and '-'")
-        return value
+        return checked_identity("IDENTITY", self.text("IDENTITY", "default"))
 
     def words(self, name: str, default: str = "") -> tuple[str, ...]:
         """Return a list whose entries are separated by spaces; absent means empty."""
@@ -67,6 +64,13 @@ class Environment:
     def url(self, name: str, default: str | None = None) -> str:
         """Return an absolute URL: https, or http on loopback; no query, no fragment."""
         return checked_url(name, self.text(name, default))
+
+
+def checked_identity(name: str, value: str) -> str:
+    """Return ``value`` if an identity may be called that."""
+    if not _IDENTITY.fullmatch(value):
+        raise SettingsError(f"{name} must be at most 64 letters, digits, '.', '_' and '-'")
+    return value
 
 
 def checked_url(name: str, value: str) -> str:
