@@ -257,9 +257,10 @@ def test_a_time_that_is_missing_is_refused(world: World, claim: str) -> None:
 
 def test_a_provider_that_wants_them_shorter_refuses_longer_ones(world: World) -> None:
     world.register("keycloak")
-    typ = {"typ": "JWT"}
-    world.granted(world.assertion(header=typ, exp=AT + 120))
-    sent = world.assertion(header=typ, exp=AT + 121)
+    typ, keycloak = {"typ": "JWT"}, PROVIDERS["keycloak"]
+    longest = int((keycloak.lifetime_limit + keycloak.leeway).total_seconds())
+    world.granted(world.assertion(header=typ, exp=AT + longest))
+    sent = world.assertion(header=typ, exp=AT + longest + 1)
     assert world.refused(sent) == (401, "invalid_client", 50013)
 
 

@@ -437,12 +437,16 @@ def test_a_read_whose_answer_brings_no_token_keeps_the_one_there_is(world: World
 # Tokens that change
 
 
-def test_the_token_before_is_tried_once_when_the_newest_is_refused(world: World) -> None:
+@pytest.mark.parametrize("answers", [{}, {"registration_access_token": None}])
+def test_the_token_before_is_tried_once_when_the_newest_is_refused(
+    world: World, answers: dict[str, Any]
+) -> None:
     world.server.rotates = frozenset({"PUT"})
     client_id = world.register()
     world.registrar.update("billing", Metadata(scope="read"))
     newest, before = world.tokens
     world.server.tokens[client_id] = {before}
+    world.server.answers = answers
     world.server.requests.clear()
     world.registrar.read("billing")
     used = [each.authorization.removeprefix("Bearer ") for each in world.server.requests]
@@ -618,6 +622,20 @@ def test_a_deletion_whose_answer_is_lost_is_done_when_the_token_is_refused(world
     failing(world, "invalid_token", lambda: world.registrar.read("billing"))
     assert world.registrar.delete("billing") == client_id
     assert world.state == Vacant()
+
+
+def test_a_deletion_after_a_lost_token_is_not_taken_for_done(world: World) -> None:
+    client_id = world.register()
+    world.server.rotates = frozenset({"GET"})
+    world.server.lose("GET")
+    failing(world, "no_answer", lambda: world.registrar.read("billing"))
+    world.server.before = lambda _: Answer(status=0)
+    failing(world, "no_answer", lambda: world.registrar.delete("billing"))
+    world.server.behave()
+    text = failing(world, "invalid_token", lambda: world.registrar.delete("billing"))
+    assert "the read of 20" in text
+    assert isinstance(world.state, Registered)
+    assert list(world.server.clients) == [client_id]
 
 
 def test_a_deletion_that_is_refused_did_not_happen(world: World) -> None:

@@ -109,11 +109,10 @@ class Entry:
                 return
 
     def _joined(self, state: Registered) -> Registered:
-        """Return ``state`` with what is kept now, perhaps by somebody else, behind its newest."""
+        """Return ``state`` with what is kept now, perhaps by somebody else, behind its token."""
         match self.state:
             case Registered(client_id=client_id, tokens=tokens) if client_id == state.client_id:
-                newest, older = state.tokens[:1], state.tokens[1:]
-                return replace(state, tokens=with_token((*tokens, *older), *newest))
+                return replace(state, tokens=with_token(tokens, *state.tokens))
             case Registered():
                 raise RegistrationError(
                     Failure.CONFLICT, f"another client was registered under {self._name} meanwhile"

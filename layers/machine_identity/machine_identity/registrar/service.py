@@ -232,11 +232,11 @@ class Registrar:
         except RejectedError:
             entry.put_back(registered)
             raise
-        tokens = with_token(registered.tokens, client.token, used)
+        newest = client.token or used
         uri = client.uri or registered.uri
-        settled = replace(registered, uri=uri, tokens=tokens, unanswered="", unanswered_at=None)
+        settled = replace(registered, uri=uri, tokens=(newest,), unanswered="", unanswered_at=None)
         entry.keep(settled, self._sleep)
-        return Outcome(client=client, secrets=(*known, *tokens))
+        return Outcome(client=client, secrets=(*known, newest))
 
     def _asked(self, entry: Entry, registered: Registered, operation: str) -> Registered:
         """Write down what is about to be asked, unless an older question is still open."""
