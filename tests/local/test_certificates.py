@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from local import key_credentials
+from local.entra_errors import EntraError
 from local.registrations import Certificates
 from machine_identity.providers import PROVIDERS
 from tests.local.authorization import (
@@ -174,6 +175,13 @@ def test_of_a_certificate_that_is_there_twice_the_valid_entry_counts(world: Cert
     for keys in ((past, present), (present, past)):
         world.enroll_keys(*keys)
         world.granted(world.signed())
+
+
+@pytest.mark.parametrize("header", [{}, {"alg": "PS256", "typ": "JWT"}])
+def test_a_header_that_names_nothing_is_no_certificates(header: dict[str, Any]) -> None:
+    keys = [key_credentials.from_der(A, key_id="1")]
+    with pytest.raises(EntraError, match="UNKNOWN_CERTIFICATE"):
+        key_credentials.signer(keys, header, NOW)
 
 
 # Refused: the assertion
