@@ -342,7 +342,9 @@ def test_who_may_not_sign_is_told_which_right_is_missing(
 
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "registration.md"
-COMMANDS = re.findall(r"^machine-identity export (.*?) *(?:[#|].*)?$", DOCUMENT.read_text(), re.M)
+COMMANDS = re.findall(
+    r"^machine-identity export (.*?) *(?:[#|].*)?$", DOCUMENT.read_text(), re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
