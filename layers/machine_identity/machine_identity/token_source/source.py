@@ -66,10 +66,14 @@ class _Kept:
     def is_good(self, now: datetime) -> bool:
         return self.token.issued_at <= now < self.good_until
 
-    def was_forced_lately(self, now: datetime) -> bool:
-        """Whether the token is new, or was to be replaced a moment ago."""
+    def serves(self, refused: AccessToken | None, now: datetime) -> bool:
+        """Whether it is good for a caller to whom that token was refused, or none."""
+        return self.is_good(now) and (refused is None or refused.value != self.token.value)
+
+    def was_tried_lately(self, now: datetime) -> bool:
+        """Whether a good token is new, or was to be replaced a moment ago."""
         since = self.forced_at or self.token.issued_at
-        return timedelta() <= now - since < FORCED_INTERVAL
+        return self.is_good(now) and timedelta() <= now - since < FORCED_INTERVAL
 
 
 class _Flight:
@@ -146,10 +150,12 @@ class TokenSource:
             with self._lock:
                 now = self._clock.now()
                 kept = self._kept.get(key)
-                if kept is not None and _serves(kept, refused, now):
+                if kept is not None and kept.serves(refused, now):
                     return kept.token
                 flight = self._flights.get(key)
                 if flight is None:
+                    if kept is not None and kept.was_tried_lately(now):
+                        return kept.token
                     own = self._flights[key] = _Flight()
                     if kept is not None:
                         self._kept[key] = replace(kept, forced_at=now)
@@ -215,15 +221,6 @@ class TokenSource:
 def in_thread(work: Callable[[], None]) -> None:
     """Begin some work in a thread that keeps no program from ending: ``Ahead.start``."""
     threading.Thread(target=work, name="machine-identity", daemon=True).start()
-
-
-def _serves(kept: _Kept, refused: AccessToken | None, now: datetime) -> bool:
-    """Whether a caller, to whom a token was refused or not, is to be content with that one."""
-    if not kept.is_good(now):
-        return False
-    if refused is None or refused.value != kept.token.value:
-        return True
-    return kept.was_forced_lately(now)
 
 
 def _again(error: TokenRequestError) -> TokenRequestError:
