@@ -88,6 +88,11 @@ def test_a_pkcs12_file_without_a_passphrase_signs_with_its_curve_s_algorithm(pat
     signer = key_files.pkcs12_file(path, issuer="https://us.example")
     assert signer.algorithm == "ES384"
     assert_signs(signer, CURVE)
+    key_files.pkcs12_file(path, passphrase=never)
+
+
+def never() -> str:
+    raise AssertionError
 
 
 def test_a_pem_file_that_is_encrypted_signs_once_its_passphrase_is_said(path: Path) -> None:
@@ -98,9 +103,6 @@ def test_a_pem_file_that_is_encrypted_signs_once_its_passphrase_is_said(path: Pa
 
 
 def test_for_a_pem_file_without_a_passphrase_none_is_asked(path: Path) -> None:
-    def never() -> str:
-        raise AssertionError
-
     path.write_bytes(pem(RSA, NoEncryption()))
     assert_signs(key_files.pem_file(path, issuer="https://us.example", passphrase=never), RSA)
 

@@ -53,13 +53,16 @@ def pkcs12_file(
     # In a module of its own with all of X.509, which nobody else here wants.
     from cryptography.hazmat.primitives.serialization import pkcs12  # noqa: PLC0415
 
-    said = None if passphrase is None else passphrase().encode()
     try:
-        key, _, _ = pkcs12.load_key_and_certificates(octets, said)
-    except (ValueError, UnsupportedAlgorithm):
-        raise SettingsError(
-            f"{path} is not a readable PKCS#12 file, or its passphrase is another"
-        ) from None
+        key = pkcs12.load_key_and_certificates(octets, None)[0]
+    except (ValueError, UnsupportedAlgorithm):  # no such file, or one with a passphrase
+        said = "" if passphrase is None else passphrase()
+        try:
+            key = pkcs12.load_key_and_certificates(octets, said.encode())[0]
+        except (ValueError, UnsupportedAlgorithm):
+            raise SettingsError(
+                f"{path} is not a readable PKCS#12 file, or its passphrase is another"
+            ) from None
     if key is None:
         raise SettingsError(f"{path} has no private key in it")
     return _signing_key(key, str(path), algorithm, issuer)

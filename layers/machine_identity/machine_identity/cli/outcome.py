@@ -18,7 +18,7 @@ EXIT_CODES: Final = """\b
 Exit codes:
   0  it worked
   2  an option, a variable or the key file is wrong
-  3  the authorization server gave no token
+  3  the authorization server gave no token, or nothing signs at present
   4  the API gave no answer, or refused
 """
 _UNUSABLE, _NO_TOKEN, _NO_ANSWER = 2, 3, 4
