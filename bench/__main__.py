@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import __version__ as cryptography_version
 from cryptography.hazmat.backends.openssl import backend
 
-from bench import cold_start, contenders, report, stage, verify
+from bench import at_hand, cold_start, contenders, peers, report, stage, verify
 from bench.outcome import plain
 from machine_identity import clock
 
@@ -44,7 +44,8 @@ def main() -> None:
         with stage.node(authority) as node:
             outcome = verify.measure(issuer, contenders.contenders, node, stage.say)
         starts = cold_start.measure(issuer, stage.say)
-    parts = (report.verification(outcome), report.cold_start(starts))
+    hands = at_hand.measure(peers.msal_client(), stage.say)
+    parts = (report.verification(outcome), report.cold_start(starts), report.at_hand(hands))
     document = report.document(machine(), f"{began_at:%d %B %Y}", parts)
     if outcome.node:
         RESULTS.write_text(document)
@@ -52,7 +53,8 @@ def main() -> None:
         stage.say("bench/results.md stays as it is: without Node this is not the whole of it")
     if "--json" in sys.argv[1:]:
         everything = {"machine": machine(), **plain(outcome)}
-        print(json.dumps({**everything, "cold_start": cold_start.plain(starts)}))
+        more = {"cold_start": cold_start.plain(starts), "at_hand": at_hand.plain(hands)}
+        print(json.dumps({**everything, **more}))
     else:
         print(document)
     stage.say(f"it took {(clock.now() - began_at).total_seconds():.0f} s")

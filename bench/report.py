@@ -7,6 +7,7 @@ Pure: the outcomes go in, text comes out. The README quotes tables of it, and a 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from bench import at_hand as hand
 from bench import cold_start as cold
 from bench import ours
 from bench.issuer import ALGORITHMS
@@ -24,6 +25,8 @@ START_HEAD: Final = (
     "processor time",
     "peak memory",
 )
+
+HAND_HEAD: Final = ("an access token at hand", "time")
 
 _SPREAD: Final = (
     "Ratios of minima over interleaved rounds of one run; in brackets the least and the greatest "
@@ -87,6 +90,21 @@ def cold_start(rows: Iterable[cold.Starts]) -> str:
         "Processor time and memory are those over HTTPS."
     )
     return "\n\n".join(("## Cold start", how, starts(rows)))
+
+
+def hands(rows: Iterable[hand.AtHand]) -> str:
+    """Return the table of tokens at hand."""
+    cells = ((_ours(row.name), "1" if row.is_unit else str(row.ratio)) for row in rows)
+    return table(HAND_HEAD, cells)
+
+
+def at_hand(rows: Iterable[hand.AtHand]) -> str:
+    """Return the table of tokens at hand, and how to read it."""
+    how = (
+        "Handing out an access token that was got before, in units of what MSAL takes for it; "
+        "each has one token in memory, and no server is asked. " + _SPREAD
+    )
+    return "\n\n".join(("## A token at hand", how, hands(rows)))
 
 
 def document(machine: str, day: str, parts: Sequence[str]) -> str:

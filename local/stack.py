@@ -28,8 +28,8 @@ from local.registrations import API_AUDIENCE, API_URI, ROLE, app_for
 from local.schedules import Schedules
 from local.template import REGION, Template, load
 from local.trace import Watchers
-from machine_identity.cli.key_files import public_jwk
 from machine_identity.jwk import PublicJwk
+from machine_identity.key_files import public_jwk
 from machine_identity.providers import DEFAULT, PROVIDERS
 from machine_identity.publication import JWKS_PATH
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from machine_identity import clock, jwk, transport
 from machine_identity.cli import main
-from machine_identity.cli.key_files import signing_key
 from machine_identity.errors import InvalidClientError
+from machine_identity.key_files import pem_file
 from machine_identity.providers import PROVIDERS, Client
 from machine_identity.token_source import TokenSource
 from rehearsal import node
@@ -84,7 +84,7 @@ def key_file(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) ->
 def token_for(entry: dict[str, str], key: Path) -> str:
     """Get a token as the token function does, from the entry that was printed for it."""
     source = TokenSource(
-        signer=signing_key(key), transport=transport.send, clock=clock, sleep=lambda _: None
+        signer=pem_file(key), transport=transport.send, clock=clock, sleep=lambda _: None
     )
     client = Client(
         name="billing",

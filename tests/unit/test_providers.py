@@ -28,6 +28,7 @@ from machine_identity.providers import (
     Registration,
     custom,
 )
+from machine_identity.settings.token import client as configured
 
 ISSUER = "https://as.example/tenant"
 ENDPOINT = "https://as.example/tenant/token"
@@ -71,7 +72,7 @@ def test_a_registered_subject_replaces_the_client_id_as_sub_only() -> None:
 
 
 MACHINES = [n for n, each in PROVIDERS.items() if each.grant is Grant.CLIENT_CREDENTIALS]
-FLOWS = sorted(PROVIDERS.keys() - set(MACHINES))
+FLOWS: list[str] = sorted(PROVIDERS.keys() - set(MACHINES))
 
 
 def test_no_provider_gets_a_not_before() -> None:
@@ -79,9 +80,10 @@ def test_no_provider_gets_a_not_before() -> None:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_no_client_is_made_of_a_provider_that_gives_machines_no_token(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} gives no token for client"):
-        client(name)
+def test_no_client_is_configured_at_a_provider_that_gives_machines_no_token(name: str) -> None:
+    fields = {"authorization_server": ISSUER, "client_id": "client-1", "scope": "read"}
+    with pytest.raises(SettingsError, match=f"{name} gives no token for client credentials: "):
+        configured("default", PROVIDERS[name], fields, str)
 
 
 # A provider of one's own

@@ -77,6 +77,13 @@ def from_der(der: bytes, algorithm: str) -> PublicJwk:
     return from_public_key(key, algorithm)
 
 
+def default_algorithm(key: PublicKey) -> str:
+    """Return what a key signs with where nothing else is said."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RS256"
+    return "ES384" if key.curve.name == "secp384r1" else "ES256"
+
+
 def thumbprint(jwk: PublicJwk) -> str:
     """Return the SHA-256 thumbprint of a JWK, base64url without padding (RFC 7638 section 3)."""
     members = cast("dict[str, str]", jwk)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
 _ATTEMPTS: Final = 3
 _PATIENCE: Final = timedelta(seconds=5)
@@ -35,6 +36,10 @@ def client(
 def client(
     service: Literal["s3"], *, attempts: int = ..., patience: timedelta = ...
 ) -> "S3Client": ...
+@overload
+def client(
+    service: Literal["sts"], *, attempts: int = ..., patience: timedelta = ...
+) -> "STSClient": ...
 @overload
 def client(
     service: Literal["resourcegroupstaggingapi"],

@@ -7,9 +7,11 @@ rolled-back document and is not taken (rule 6).
 
 With the standby key it signs for the canary (rule 2), and with the previous one, as long as the
 keyring allows it, when the active one was refused (rule 9). It writes nothing, and neither
-creates, publishes nor ends a key (rule 8).
+creates, publishes nor ends a key (rule 8). Threads may share it: one of them reads at a time, so
+that no copy takes the place of a later one.
 """
 
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -100,6 +102,7 @@ class KeyringSigner:
         self._document = f"{identity}/keyring.json"
         self._copy: _Copy | None = None
         self._tried_at: datetime | None = None
+        self._reading = threading.Lock()
 
     def sign(self, draft: Draft, *, now: datetime, jti: str) -> str:
         """Return the assertion, signed. Raises SigningError, or SettingsError from the draft.
@@ -163,6 +166,10 @@ class KeyringSigner:
 
     def reread(self, now: datetime) -> Keyring:
         """Return the keyring as it stands in the bucket. Raises SigningError."""
+        with self._reading:
+            return self._reread(now)
+
+    def _reread(self, now: datetime) -> Keyring:
         self._tried_at = now
         try:
             document = self._bucket.read(self._document)

@@ -1,11 +1,13 @@
 """The story on a laptop or a server: a key in a PEM file instead of KMS.
 
 One module a command. A user's mistake gets one sentence and an exit code, never a traceback.
-Neither a key, nor an assertion, nor a token is ever printed.
+Neither a key nor a token is ever printed, and an assertion only where it was asked for, into a
+pipe or a file.
 """
 
 import click
 
+from machine_identity.cli.assertion import assertion
 from machine_identity.cli.call import call
 from machine_identity.cli.client import client
 from machine_identity.cli.export import export
@@ -20,6 +22,7 @@ def main() -> None:
 
 
 for command in (
+    assertion,
     call,
     client,
     export,

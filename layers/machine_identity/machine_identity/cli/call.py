@@ -12,11 +12,11 @@ import click
 
 from machine_identity import clock, providers, transport
 from machine_identity.cli import options
-from machine_identity.cli.key_files import signing_key
 from machine_identity.cli.outcome import EXIT_CODES, ApiError, one_sentence
 from machine_identity.client_assertion import SigningKey
 from machine_identity.client_credentials import AccessToken, printable
 from machine_identity.errors import SettingsError
+from machine_identity.key_files import pem_file
 from machine_identity.providers import AssertionIssuer, Client
 from machine_identity.settings.environment import checked_url
 from machine_identity.settings.token import DEFAULT_CLIENT, client
@@ -70,7 +70,7 @@ def _called(asked: _Call) -> str:
 def _signing_key(asked: _Call) -> SigningKey:
     provider = providers.PROVIDERS[asked.provider]
     issuer = checked_url("--issuer", asked.issuer) if asked.issuer else ""
-    key = signing_key(asked.key, asked.algorithm, issuer=issuer)
+    key = pem_file(asked.key, asked.algorithm, issuer=issuer)
     if key.algorithm not in provider.algorithms:
         accepted = ", ".join(provider.algorithms)
         raise SettingsError(f"{provider.name} takes {accepted}, and the key signs {key.algorithm}")

@@ -9,10 +9,10 @@ from pathlib import Path
 from machine_identity import certificate, clock, jwk, publication
 from machine_identity.aws import AwsError
 from machine_identity.certificate import Terms
-from machine_identity.cli.key_files import signing_key
 from machine_identity.client_assertion import SigningError, SigningKey
 from machine_identity.errors import SettingsError
 from machine_identity.jwk import PublicJwk
+from machine_identity.key_files import pem_file
 from machine_identity.keyring import Key, Keyring
 
 
@@ -39,7 +39,7 @@ class Exported:
 
 def from_file(path: Path, algorithm: str | None) -> Exported:
     """Return the key in a PEM file. Raises SettingsError."""
-    key = signing_key(path, algorithm)
+    key = pem_file(path, algorithm)
     public = jwk.from_public_key(key.private_key.public_key(), key.algorithm)
     return Exported(jwks=(public,), told=f"the key in {path}", signing_key=lambda: key)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from machine_identity.cli import options
-from machine_identity.cli.key_files import public_jwk
 from machine_identity.cli.outcome import EXIT_CODES, one_sentence
+from machine_identity.key_files import public_jwk
 
 
 @click.command(epilog=EXIT_CODES)

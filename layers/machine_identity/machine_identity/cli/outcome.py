@@ -21,7 +21,8 @@ EXIT_CODES: Final = """\b
 Exit codes:
   0  it worked
   2  an option, a variable or the key file is wrong
-  3  the authorization server gave no token, or did not do to a client what was asked
+  3  the authorization server gave no token, or did not do to a client what was asked,
+     or nothing signs at present
   4  the API gave no answer, or refused
   5  AWS gave no key, or does not sign with it
 """

@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from machine_identity.client_assertion import Draft
-from machine_identity.errors import SettingsError
 
 ASSERTION_LIFETIME: Final = timedelta(seconds=300)
 """How long an assertion is valid, where the provider does not want it shorter."""
@@ -189,13 +188,6 @@ class Client:
     """What is asked for when the caller asks for nothing in particular."""
     subject: str = ""
     """What was registered as ``sub`` where that is not the client ID."""
-
-    def __post_init__(self) -> None:
-        """Raise SettingsError unless the provider gives tokens to machines."""
-        provider = self.provider
-        if provider.grant is not Grant.CLIENT_CREDENTIALS:
-            why = provider.cannot or "its own SDK takes the assertion instead"
-            raise SettingsError(f"{provider.name} gives no token for client credentials: {why}")
 
     @property
     def registration(self) -> str:

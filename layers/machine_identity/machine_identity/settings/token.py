@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from machine_identity.aws import AwsError
 from machine_identity.client_credentials import Failure, is_scope, printable
 from machine_identity.errors import SettingsError, TokenRequestError
-from machine_identity.providers import DEFAULT, NAMES, PROVIDERS, Client, Provider, custom
+from machine_identity.providers import (
+    DEFAULT,
+    NAMES,
+    PROVIDERS,
+    Client,
+    Grant,
+    Provider,
+    custom,
+)
 from machine_identity.settings.environment import Environment, checked_url
 
 if TYPE_CHECKING:
@@ -144,11 +152,15 @@ class Clients:
         return entries
 
 
-def provider_named(name: str, label: str) -> Provider:
-    """Return the provider of that name. Raises SettingsError."""
-    if name not in NAMES:
+def provider_from(given: object, label: str) -> Provider:
+    """Return the provider of that name, or the operator's own. Raises SettingsError."""
+    if isinstance(given, dict):
+        return custom(label, given, PROVIDERS)
+    if not isinstance(given, str):
+        raise SettingsError(f"{label} must be a name, or an object of a provider's fields")
+    if given not in NAMES:
         raise SettingsError(f"{label} must be one of {', '.join(NAMES)}")
-    return PROVIDERS[name]
+    return PROVIDERS[given]
 
 
 def client(
@@ -156,8 +168,11 @@ def client(
 ) -> Client:
     """Return a client from its fields; ``label`` gives each the name that its author knows.
 
-    Raises SettingsError.
+    Raises SettingsError, also for a provider that gives machines no token.
     """
+    if provider.grant is not Grant.CLIENT_CREDENTIALS:
+        why = provider.cannot or "its own SDK takes the assertion instead"
+        raise SettingsError(f"{provider.name} gives no token for client credentials: {why}")
     for field in ("client_id", "subject"):
         if field in fields and not _IDENTIFIER.fullmatch(fields[field]):
             raise SettingsError(f"{label(field)} must be 1 to 600 printable ASCII characters")
@@ -198,19 +213,10 @@ def _from_entry(name: str, entry: object) -> Client:
     missing = [each for each in _REQUIRED if not fields.get(each)]
     if missing:
         raise SettingsError(f"{where}: {missing[0]} is not set, and it is required")
-    provider = _provider(f"{where}: provider", fields.pop("provider"))
+    provider = provider_from(fields.pop("provider"), f"{where}: provider")
     if not all(isinstance(each, str) for each in fields.values()):
         raise SettingsError(f"{where} must be an object whose values are strings")
     return client(name, provider, fields, lambda field: f"{where}: {field}")
-
-
-def _provider(where: str, given: object) -> Provider:
-    """Return the provider of that name, or the operator's own. Raises SettingsError."""
-    if isinstance(given, dict):
-        return custom(where, given, PROVIDERS)
-    if not isinstance(given, str):
-        raise SettingsError(f"{where} must be a name, or an object of a provider's fields")
-    return provider_named(given, where)
 
 
 def _invalid(sentence: str) -> TokenRequestError:

@@ -1,15 +1,16 @@
-"""Access tokens for clients that prove themselves by an assertion (steps 1, 2, 7 and 8).
+"""Asks for an access token: discovery, assertion, request, retries, and the previous key.
 
-A token is kept in memory until shortly before it expires. A request that failed on the way, or
-that the server was too busy for, is made again after a pause, each time with a new assertion:
-a server that saw the first one refuses its ``jti``. A refusal is final and is not kept: the next
-call asks anew. All of it ends within ``PATIENCE``.
+A request that failed on the way, or that the server was too busy for, is made again after a
+pause, each time with a new assertion: a server that saw the first one refuses its ``jti``. A
+refusal is final. All of it ends within ``PATIENCE``.
 
 Rule 9: when an assertion is refused and the previous key may still sign, another is signed with
 that one. If it is taken, the previous key comes first for ``COOLDOWN``, so that not every token
 costs two requests; then the right one is tried again. If neither is, the first error is told.
 
-It signs nothing itself (see ``Signer``) and knows no settings.
+Threads may ask at once: all that they share is which endpoint was discovered, and when the
+previous key was needed, and whoever writes last of these is as right as any other. It signs
+nothing itself (see ``Signer``), keeps no token and knows no settings.
 """
 
 from collections.abc import Callable
@@ -42,9 +43,6 @@ PATIENCE: Final = timedelta(seconds=15)
 REQUEST_TIMEOUT: Final = timedelta(seconds=5)
 PAUSES: Final = (timedelta(milliseconds=200), timedelta(seconds=1))
 """Before the second and the third attempt; there is no fourth."""
-RENEWAL_MARGIN: Final = timedelta(seconds=60)
-"""How long before its end a token is replaced, so that a caller can still use it; a token that
-lives shorter than five minutes is replaced after four fifths of its life."""
 METADATA_LIFETIME: Final = timedelta(hours=1)
 COOLDOWN: Final = timedelta(minutes=5)
 """How long the previous key comes first once it was needed (rule 9)."""
@@ -99,8 +97,8 @@ class _Exchange:
     response: Response
 
 
-class TokenSource:
-    """Gets, keeps and renews access tokens for any number of clients of one signer."""
+class Asker:
+    """Gets access tokens for any number of clients of one signer, each asked for anew."""
 
     def __init__(
         self,
@@ -109,7 +107,7 @@ class TokenSource:
         transport: Transport,
         clock: Clock,
         sleep: Callable[[float], None],
-        fallback: Fallback | None = None,
+        fallback: Fallback | None,
     ) -> None:
         self._signer = signer
         self._fallback = fallback
@@ -117,27 +115,14 @@ class TokenSource:
         self._transport = transport
         self._clock = clock
         self._sleep = sleep
-        self._tokens: dict[tuple[Client, str], AccessToken] = {}
         self._endpoints: dict[str, tuple[datetime, str]] = {}
 
-    def get(self, client: Client, scope: str) -> AccessToken:
-        """Return a token for ``scope`` that is good for a while yet. Raises TokenRequestError."""
-        now = self._clock.now()
-        kept = self._tokens.get((client, scope))
-        if kept is not None and _is_fresh(kept, now):
-            return kept
-        token = self._requested(client, scope, now)
-        _keep(self._tokens, (client, scope), token)
-        return token
-
     def prove(self, client: Client, signer: Signer) -> None:
-        """Get a token with an assertion of that signer, whoever is active, and drop it (rule 2).
-
-        Raises TokenRequestError.
-        """
+        """Get a token with an assertion of that signer, and drop it. Raises TokenRequestError."""
         self._asked(client, client.scope, signer, self._clock.now() + PATIENCE)
 
-    def _requested(self, client: Client, scope: str, now: datetime) -> AccessToken:
+    def ask(self, client: Client, scope: str, now: datetime) -> AccessToken:
+        """Return a new token for ``scope``. Raises TokenRequestError."""
         deadline, previous = now + PATIENCE, self._previous(now)
         if self._fallback is None or previous is None:
             return self._asked(client, scope, self._signer, deadline)
@@ -212,7 +197,7 @@ class TokenSource:
         read_at, endpoint = self._endpoints.get(issuer, (None, ""))
         if read_at is None or not timedelta() <= now - read_at < METADATA_LIFETIME:
             endpoint = self._discovered(issuer, deadline)
-            _keep(self._endpoints, issuer, (now, endpoint))
+            keep(self._endpoints, issuer, (now, endpoint))
         pinned = client.provider.audience is not Audience.TOKEN_ENDPOINT
         # As audience, an endpoint of another's choosing would make the assertion good elsewhere.
         if not pinned and not is_same_origin(endpoint, issuer):
@@ -280,13 +265,7 @@ def _wait(outcome: Response | TransportError, pause: timedelta | None) -> timede
     return max(pause, timedelta(seconds=int(asked))) if known else pause
 
 
-def _is_fresh(token: AccessToken, now: datetime) -> bool:
-    """Whether a kept token is still to be handed out; after a clock went back, none is."""
-    margin = min(RENEWAL_MARGIN, (token.expires_at - token.issued_at) / 5)
-    return token.issued_at <= now < token.expires_at - margin
-
-
-def _keep[Key, Value](kept: dict[Key, Value], key: Key, value: Value) -> None:
+def keep[Key, Value](kept: dict[Key, Value], key: Key, value: Value) -> None:
     """Remember ``value``, and forget the oldest beyond ``MOST_KEPT``."""
     kept.pop(key, None)
     while len(kept) >= MOST_KEPT:
