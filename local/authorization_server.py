@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
@@ -75,6 +76,7 @@ class AuthorizationServer:
         key_set_cache: timedelta | None = None,
         refetches_on_unknown_kid: bool = False,
         trace: Trace = _untold,
+        tls: SSLContext | None = None,
     ) -> None:
         """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has."""
         self.decisions: deque[Decision] = deque(maxlen=MOST_DECISIONS)
@@ -87,7 +89,7 @@ class AuthorizationServer:
         self._trace = trace
         self._apps: dict[str, App] = {}
         self._key = access_tokens.IssuerKey(now())
-        self._server = LoopbackServer(self._application(), now=now)
+        self._server = LoopbackServer(self._application(), now=now, tls=tls)
 
     @property
     def issuer(self) -> str:
@@ -142,6 +144,8 @@ class AuthorizationServer:
         _check_tenant(tenant)
         return jsonify(
             issuer=self.issuer,
+            # MSAL reads it before anything else, though there are no users here, and so no page.
+            authorization_endpoint=f"{self._server.url}/{TENANT}/oauth2/v2.0/authorize",
             token_endpoint=self.token_endpoint,
             jwks_uri=self.jwks_uri,
             grant_types_supported=["client_credentials"],
