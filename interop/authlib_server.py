@@ -20,8 +20,7 @@ with warnings.catch_warnings(action="ignore"):  # its own words about its own ol
 from flask import Flask, Response, jsonify
 from joserfc.jwk import KeySet, RSAKey
 
-from interop.conftest import Trust
-from interop.deployment import AUDIENCE, CLIENT_ID, SCOPE
+from interop.deployment import AUDIENCE, CLIENT_ID, SCOPE, Trust
 from local.loopback import LoopbackServer
 from machine_identity import clock
 from machine_identity.publication import CONFIGURATION_PATH

@@ -1,85 +1,38 @@
-"""The deployments and the parties, one after another, and the document at the end.
-
-A test hands what it saw to ``shown``. With ``--into FILE`` the session writes the document there,
-if every test that there is has passed.
-"""
+"""The deployments and the parties, one after another; ``recording`` does the rest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from ssl import SSLContext
-from typing import Final, Protocol
+from typing import Final
 
 import pytest
 
 from bench import tls
-from interop import trials
-from interop.deployment import Deployment
+from interop.deployment import Deployment, Trust
 from interop.oidc_provider import OidcProvider
-from interop.trials import NODE_FOLDER, Party, Trial
+from interop.recording import (
+    pytest_addoption,
+    pytest_configure,
+    pytest_deselected,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    shown,
+)
+from interop.trials import NODE_FOLDER
 from local.stack import Stack
 from machine_identity.jwk import ALGORITHMS
 from machine_identity.publication import JWKS_PATH
 from rehearsal import node
 
-SEEN: Final = pytest.StashKey[list[Trial]]()
+__all__ = [
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_deselected",
+    "pytest_runtest_teardown",
+    "pytest_sessionfinish",
+    "shown",
+]
+
 LEAST_NODE: Final = 20
 """What jwks-rsa asks for."""
-DONE: Final = pytest.StashKey[list[Trial]]()
-
-
-class Shown(Protocol):
-    """Writes down what a test saw of a party."""
-
-    def __call__(self, party: Party, role: str, shown: str, algorithm: str = "") -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """The certificate authority of the run, which every party finds where it looks for one."""
-
-    context: SSLContext
-    server: Path
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--into", type=Path, help="write what was shown into this file")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[DONE] = []
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    if items and items[0].config.option.into:
-        raise pytest.UsageError("a run of a part shows a part: --into needs all of it")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    yield
-    if SEEN in item.stash:
-        seen = item.stash[SEEN]
-        item.config.stash[DONE].extend(seen)
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    into: Path | None = session.config.option.into
-    if into is not None and exitstatus == pytest.ExitCode.OK:
-        done = session.config.stash[DONE]
-        into.write_text(trials.document(done))
-
-
-@pytest.fixture
-def shown(request: pytest.FixtureRequest) -> Shown:
-    """Return what writes down a trial; it counts when the test has passed."""
-    seen: list[Trial] = []
-    request.node.stash[SEEN] = seen
-
-    def write_down(party: Party, role: str, shown: str, algorithm: str = "") -> None:
-        seen.append(Trial(party=party, role=role, shown=shown, algorithm=algorithm))
-
-    return write_down
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,10 @@ token function makes them, from the same keyring, with the same keys in KMS.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 
 from local.client import ApiAnswer, Client
@@ -28,6 +30,14 @@ SCOPE: Final = "uppercase"
 AUDIENCE: Final = "https://uppercase.example"
 LIFETIME: Final = timedelta(minutes=4)
 _TIMEOUT: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """The certificate authority of the run, which every party finds where it looks for one."""
+
+    context: SSLContext
+    server: Path
 
 
 class Deployment:

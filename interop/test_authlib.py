@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from interop.authlib_server import AuthlibServer
-from interop.conftest import Shown, Trust
-from interop.deployment import CLIENT_ID, SCOPE, Deployment
+from interop.deployment import CLIENT_ID, SCOPE, Deployment, Trust
+from interop.recording import Shown
 from interop.trials import from_pypi
 from local import tokens
 from machine_identity.providers import PROVIDERS

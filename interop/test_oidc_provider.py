@@ -1,8 +1,8 @@
 """npm's oidc-provider takes our assertions, and the API takes its tokens."""
 
-from interop.conftest import Shown
 from interop.deployment import CLIENT_ID, SCOPE, Deployment
 from interop.oidc_provider import OidcProvider
+from interop.recording import Shown
 from interop.trials import from_npm
 from local import tokens
 from machine_identity.providers import PROVIDERS

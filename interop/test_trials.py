@@ -55,7 +55,7 @@ def test_the_run_writes_it_if_all_of_it_passed(
         "pytest",
         "-q",
         "-p",
-        "interop.conftest",
+        "interop.recording",
         "--rootdir",
         str(tmp_path),
     ]

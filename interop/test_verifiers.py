@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from interop.conftest import Shown
 from interop.deployment import Deployment
+from interop.recording import Shown
 from interop.verifiers import VERIFIERS, Judges
 from local import tokens
 

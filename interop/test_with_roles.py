@@ -9,8 +9,8 @@ import pytest
 from moto.core.authorization import enable_iam_authentication
 
 from interop import roles
-from interop.conftest import Shown
 from interop.deployment import Deployment
+from interop.recording import Shown
 from interop.trials import from_pypi
 from machine_identity import transport
 from machine_identity.publication import JWKS_PATH

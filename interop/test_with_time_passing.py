@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from interop.conftest import Shown
 from interop.deployment import CLIENT_ID, SCOPE, Deployment
 from interop.oidc_provider import OidcProvider
+from interop.recording import Shown
 from interop.trials import from_npm
 from machine_identity.providers import PROVIDERS
 
