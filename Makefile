@@ -1,5 +1,5 @@
 # `make` lists what there is. Every target sets up what it needs; a second run starts at once.
-.PHONY: help demo serve life test test-long test-sam rehearsal bench lint build lock
+.PHONY: help demo serve life test test-long test-sam interop rehearsal bench lint build lock
 .DEFAULT_GOAL := help
 SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -23,6 +23,9 @@ test-long: ## the walk, the faults, the fuzzing and the interleavings at their d
 
 test-sam: ## sam build, and each function in Docker with each of its events
 	@bin/setup dev && $(SAM) .venv/bin/pytest -m sam tests/sam
+
+interop: ## other people's servers, clients and verifiers before the deployment, into docs/interop.md (Node, 3 minutes)
+	@bin/setup interop && .venv/bin/pytest interop --into=docs/interop.md
 
 rehearsal: ## a rotation in real time before other people's servers and verifiers (Node, 3 minutes)
 	@bin/setup local && .venv/bin/python -m rehearsal

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self, assert_never
 
@@ -87,6 +88,7 @@ class AuthorizationServer:
         refetches_on_unknown_kid: bool = False,
         propagation: timedelta = timedelta(),
         trace: Trace = _untold,
+        tls: SSLContext | None = None,
     ) -> None:
         """Prepare a server; ``key_set_cache`` None is the longest that each app's provider has.
 
@@ -105,7 +107,7 @@ class AuthorizationServer:
         self.graph = Graph(
             directory=self._directory, tokens=self._key, rules=ProofRules(leeway=leeway), now=now
         )
-        self._server = LoopbackServer(self._application(), now=now)
+        self._server = LoopbackServer(self._application(), now=now, tls=tls)
 
     @property
     def issuer(self) -> str:
@@ -166,6 +168,8 @@ class AuthorizationServer:
         _check_tenant(tenant)
         return jsonify(
             issuer=self.issuer,
+            # MSAL reads it before anything else, though there are no users here, and so no page.
+            authorization_endpoint=f"{self._server.url}/{TENANT}/oauth2/v2.0/authorize",
             token_endpoint=self.token_endpoint,
             jwks_uri=self.jwks_uri,
             grant_types_supported=["client_credentials"],

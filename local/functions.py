@@ -19,7 +19,10 @@ from local.clock import MovableClock
 from local.template import ROOT, FunctionSpec
 from machine_identity import clock
 
-_INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+_INHERITED: Final = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"),
+    *("COVERAGE_PROCESS_START", "SSL_CERT_FILE"),
+)
 _MOST_BYTES: Final = 6 * 1024 * 1024
 """What Lambda takes and gives in one synchronous invocation."""
 

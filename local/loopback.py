@@ -1,13 +1,15 @@
 """An HTTP server for one WSGI application, on a free loopback port, in a thread of this process.
 
-It prints no request, and its ``Date`` header tells the time of the stack, which may be moved, not
-that of the machine. Nothing here is for any other network than loopback.
+HTTPS where it is given a context, for parties that take nothing else. It prints no request, and
+its ``Date`` header tells the time of the stack, which may be moved, not that of the machine.
+Nothing here is for any other network than loopback.
 """
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from email.utils import format_datetime
+from ssl import SSLContext
 from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -30,8 +32,10 @@ class LoopbackServer:
         *,
         now: Callable[[], datetime],
         handler: type[WSGIRequestHandler] = WSGIRequestHandler,
+        tls: SSLContext | None = None,
     ) -> None:
         self._app = app
+        self._tls = tls
         self._handler = _quiet(handler, now)
         self._url: str | None = None
         self._closing = ExitStack()
@@ -45,13 +49,21 @@ class LoopbackServer:
 
     def __enter__(self) -> Self:
         """Bind the port and serve."""
-        server = make_server(HOST, 0, self._app, threaded=True, request_handler=self._handler)
+        server = make_server(
+            HOST,
+            0,
+            self._app,
+            threaded=True,
+            request_handler=self._handler,
+            ssl_context=self._tls,
+        )
         # A daemon: an interrupt between two of these lines must not keep the process alive.
         thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         self._closing.callback(thread.join)
         self._closing.callback(server.shutdown)
-        self._url = f"http://{HOST}:{server.server_port}"
+        scheme = "http" if self._tls is None else "https"
+        self._url = f"{scheme}://{HOST}:{server.server_port}"
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final, Self
 
 from werkzeug.wrappers import Request, Response
@@ -47,13 +48,19 @@ class Stack:
     """``with Stack() as stack``; parameters of the template may be given by name."""
 
     def __init__(
-        self, parameters: Mapping[str, str] | None = None, *, client_key: Path | None = None
+        self,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        client_key: Path | None = None,
+        tls: SSLContext | None = None,
     ) -> None:
         """Raise TemplateError for a parameter that the template does not take.
 
         ``client_key`` is a PEM file: its public half is published and registered as LAPTOP.
-        Raises SettingsError if it is none.
+        Raises SettingsError if it is none. With ``tls`` the API and the authorization server
+        speak HTTPS, and whoever is to trust its certificate finds it by SSL_CERT_FILE.
         """
+        self._tls = tls
         self.client_key = client_key
         self._laptop = None if client_key is None else public_jwk(client_key)
         self._given = dict(parameters or {})
@@ -100,10 +107,10 @@ class Stack:
         self.logs = Path(starting.enter_context(tempfile.TemporaryDirectory(prefix="embedded-")))
         self.aws = starting.enter_context(Aws(now=self.clock.now))
         # The functions must know the API's address before there is an API.
-        self._api = starting.enter_context(self._server(self._answer))
+        self._api = starting.enter_context(self._server(self._answer, self._tls))
         self.api_url = self._api.url
         self.authorization_server = starting.enter_context(
-            AuthorizationServer(now=self.clock.now, trace=self.watchers)
+            AuthorizationServer(now=self.clock.now, trace=self.watchers, tls=self._tls)
         )
         self.authorization_server.register(
             app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
@@ -142,8 +149,10 @@ class Stack:
     def _answer(self, request: Request) -> Response:
         return self._gateway(request)
 
-    def _server(self, answer: Callable[[Request], Response]) -> LoopbackServer:
-        return LoopbackServer(Request.application(answer), now=self.clock.now)
+    def _server(
+        self, answer: Callable[[Request], Response], tls: SSLContext | None = None
+    ) -> LoopbackServer:
+        return LoopbackServer(Request.application(answer), now=self.clock.now, tls=tls)
 
     def _register(self, laptop: PublicJwk, starting: ExitStack) -> None:
         keys = json.dumps({"keys": [laptop]})

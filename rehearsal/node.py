@@ -1,6 +1,6 @@
 """The Node side: whether there is one, and the packages that its lock file names.
 
-``bench`` has its packages by the same ``install``.
+``bench`` and ``interop`` have their packages by the same ``install``.
 """
 
 import json
@@ -20,13 +20,13 @@ class NodeError(Exception):
     """Node, or what is to run on it, cannot be had here."""
 
 
-def find() -> str:
-    """Return where Node is. Raises NodeError if there is none, or one that is too old."""
-    node = _program("node")
+def find(least: int = LEAST) -> str:
+    """Return where Node is. Raises NodeError if there is none, or one older than ``least``."""
+    node = _program("node", least)
     printed = _run(node, "--version").stdout
     found = _VERSION.match(printed)
-    if found is None or int(found[1]) < LEAST:
-        raise NodeError(f"the rehearsal needs Node {LEAST} or newer, and {node} is {printed!r}")
+    if found is None or int(found[1]) < least:
+        raise NodeError(f"this needs Node {least} or newer, and {node} is {printed!r}")
     return node
 
 
@@ -42,18 +42,18 @@ def install(say: Callable[[str], None], folder: Path = FOLDER) -> None:
     installed.touch()
 
 
-def version_of(package: str) -> str:
-    """Return the version of a package that is installed."""
-    about = json.loads((FOLDER / "node_modules" / package / "package.json").read_text())
+def version_of(package: str, folder: Path = FOLDER) -> str:
+    """Return the version of a package that is installed in ``folder``."""
+    about = json.loads((folder / "node_modules" / package / "package.json").read_text())
     return str(about["version"])
 
 
-def _program(name: str) -> str:
+def _program(name: str, least: int = LEAST) -> str:
     found = shutil.which(name)
     if found is None:
         raise NodeError(
-            f"the rehearsal needs Node {LEAST} or newer, and there is no {name} on the PATH: the "
-            "authorization server and two of the verifiers are npm packages"
+            f"this needs Node {least} or newer, and there is no {name} on the PATH: an "
+            "authorization server and some of the verifiers are npm packages"
         )
     return found
 

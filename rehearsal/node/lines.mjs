@@ -4,7 +4,7 @@
 // A question names a reader, the key set that this reader fetches, and an assertion. Each reader
 // is an instance of the verifier with a cache of its own, made when it is first named: like one
 // more server that somebody starts. The answer repeats the question's id and says whether the
-// assertion was accepted, else by which code of the library it was refused; never the assertion.
+// assertion was accepted, else by which code or class of the library it was refused; never the assertion.
 
 import { createInterface } from "node:readline";
 
@@ -18,7 +18,7 @@ export function answerQuestions(makeVerifier) {
       await readers.get(question.reader)(question.assertion);
     } catch (error) {
       answer.accepted = false;
-      answer.why = error.code ?? error.name;
+      answer.why = error.code ?? error.constructor.name;
     }
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   });
