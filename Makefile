@@ -16,7 +16,7 @@ life: ## a hundred days in the life of keys, drawn anew into docs/ from a run of
 	@bin/setup local && .venv/bin/python -m local life > docs/life-of-keys.svg.new && mv docs/life-of-keys.svg.new docs/life-of-keys.svg
 
 test: ## units, walk, faults, interleavings, and the story over the embedded stack, with coverage
-	@bin/setup dev && .venv/bin/pytest -m "not sam and not node" -n auto --cov --cov-report=term
+	@bin/setup dev && .venv/bin/pytest -m "not sam" -n auto --cov --cov-report=term
 
 test-long: ## the walk, the faults, the fuzzing and the interleavings at their deepest, with their counts (10 minutes)
 	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt && DEEP=1 .venv/bin/pytest -n auto tests/properties tests/faults tests/model

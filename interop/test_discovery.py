@@ -1,7 +1,4 @@
-"""Other people's strict readers of discovery documents take ours, as an OpenID provider's.
-
-Authlib comes with `make interop`, and these tests run where it is.
-"""
+"""Other people's strict readers of discovery documents take ours, as an OpenID provider's."""
 
 import json
 from dataclasses import replace
@@ -9,14 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from authlib.oidc import discovery
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from interop.recording import Shown
+from interop.trials import from_pypi
 from machine_identity import jwk, publication
 from machine_identity.client_assertion import PrivateKey
 from machine_identity.keyring import Incoming
 from tests import keyrings
 
-discovery = pytest.importorskip("authlib.oidc.discovery", reason="Authlib is not there")
+READER = "reader of our discovery document"
 
 KEYS: dict[str, PrivateKey] = {
     "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
@@ -45,11 +45,14 @@ def served(*algorithms: str, host: str = "identity.example") -> dict[str, Any]:
     ],
 )
 def test_authlib_takes_every_issuer_s_document(
-    algorithms: tuple[str, ...], host: str, issuer: str
+    algorithms: tuple[str, ...], host: str, issuer: str, shown: Shown
 ) -> None:
     document = served(*algorithms, host=host)
     discovery.OpenIDProviderMetadata(document).validate()
     assert document["issuer"] == issuer
+    shown(
+        from_pypi("authlib", "Authlib"), READER, "takes it, of either issuer in a change", "RS256"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,10 @@ def test_without_its_grant_authlib_would_ask_for_a_token_endpoint() -> None:
         discovery.OpenIDProviderMetadata(document).validate()
 
 
-def test_without_an_rs256_key_such_a_reader_refuses_us_and_we_do_not_pretend() -> None:
+def test_without_an_rs256_key_such_a_reader_refuses_us_and_we_do_not_pretend(
+    shown: Shown,
+) -> None:
     """OpenID Connect Discovery 1.0 section 3 wants RS256 among the algorithms."""
     with pytest.raises(ValueError, match='"RS256" MUST be included'):
         discovery.OpenIDProviderMetadata(served("ES256")).validate()
+    shown(from_pypi("authlib", "Authlib"), READER, "wants RS256 among the algorithms", "ES256")

@@ -1,8 +1,7 @@
 """A client registers itself at npm's oidc-provider, gets a token, changes, and is gone.
 
 The server is an OpenID-certified one with its own code unchanged, in a process of its own; ours is
-the command line, one command a step, as an operator types them. Needs Node and npm, and is run by
-``pytest -m node tests/interop``: ``make test`` does without.
+the command line, one command a step, as an operator types them.
 """
 
 import json
@@ -18,26 +17,26 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from interop.recording import Shown
+from interop.trials import NODE_FOLDER, from_npm
 from machine_identity import clock, jwk, transport
 from machine_identity.cli import main
 from machine_identity.errors import InvalidClientError
 from machine_identity.key_files import pem_file
 from machine_identity.providers import PROVIDERS, Client
 from machine_identity.token_source import TokenSource
-from rehearsal import node
 from rehearsal.processes import Process
 from tests.key_set_server import KeySetServer
 
-pytestmark = pytest.mark.node
-
+ROLE = "authorization server"
 INITIAL = "initial-access-token-of-the-operator"
 
 
 @contextmanager
-def authorization_server(log: Path, *, rotate: bool) -> Iterator[str]:
+def authorization_server(executable: str, log: Path, *, rotate: bool) -> Iterator[str]:
     """Start oidc-provider and return its issuer identifier."""
     options = json.dumps({"initial_access_token": INITIAL, "rotate": rotate})
-    command = [node.find(), str(node.FOLDER / "registration_server.mjs"), options]
+    command = [executable, str(NODE_FOLDER / "registration_server.mjs"), options]
     lines: queue.Queue[dict[str, Any]] = queue.Queue()
     with Process(command, log, lines.put):
         yield str(lines.get(timeout=20)["issuer"])
@@ -71,7 +70,6 @@ class Operator:
 def operator(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Operator:
-    node.install(lambda _: None)
     monkeypatch.setenv("INITIAL", INITIAL)
     return Operator(tmp_path / "store", capsys)
 
@@ -98,7 +96,7 @@ def token_for(entry: dict[str, str], key: Path) -> str:
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["token stays", "token rotates"])
 def test_a_client_is_registered_gets_a_token_changes_its_keys_and_is_gone(
-    operator: Operator, tmp_path: Path, *, rotate: bool
+    executable: str, operator: Operator, tmp_path: Path, shown: Shown, *, rotate: bool
 ) -> None:
     first, second = (
         rsa.generate_private_key(public_exponent=65537, key_size=2048),
@@ -111,7 +109,7 @@ def test_a_client_is_registered_gets_a_token_changes_its_keys_and_is_gone(
     new_key = key_file(tmp_path / "second.pem", second)
     with (
         KeySetServer(public) as ours,
-        authorization_server(tmp_path / "log", rotate=rotate) as issuer,
+        authorization_server(executable, tmp_path / "log", rotate=rotate) as issuer,
     ):
         words = ["--authorization-server", issuer, "--provider", "oidc-provider"]
         words += ["--jwks-uri", ours.jwks_uri, "--scope", "read"]
@@ -146,17 +144,21 @@ def test_a_client_is_registered_gets_a_token_changes_its_keys_and_is_gone(
         assert operator.client("read")[1]["error"] == "not_registered"
         with pytest.raises(InvalidClientError):
             token_for(entry, new_key)
+    kept = "rotates" if rotate else "keeps"
+    party, registers = from_npm("oidc-provider"), "registers, reads, updates and deletes a client"
+    shown(party, ROLE, f"{registers}, and {kept} its registration access token", "RS256")
+    shown(party, ROLE, f"{registers}, and {kept} its registration access token", "ES256")
 
 
 def test_a_token_that_is_not_its_own_any_more_is_refused_and_says_what_helps(
-    operator: Operator, tmp_path: Path
+    executable: str, operator: Operator, tmp_path: Path
 ) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = {"keys": [jwk.from_public_key(key.public_key(), "RS256")]}
     store = tmp_path / "store"
     with (
         KeySetServer(public) as ours,
-        authorization_server(tmp_path / "log", rotate=True) as issuer,
+        authorization_server(executable, tmp_path / "log", rotate=True) as issuer,
     ):
         words = ["--authorization-server", issuer, "--jwks-uri", ours.jwks_uri]
         assert operator.client("register", *words, "--initial-access-token-env", "INITIAL")[0] == 0
