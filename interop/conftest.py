@@ -48,7 +48,10 @@ def executable(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+def trust(
+    executable: str,  # noqa: ARG001 - npm fetches with the trust of whoever runs this
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Trust]:
     """Have every party of the run trust one authority, by the variables that each reads."""
     folder = tmp_path_factory.mktemp("tls")
     context, authority, bundle = tls.make(folder)
