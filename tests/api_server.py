@@ -42,6 +42,8 @@ class Api:
         self.redirect: Callable[[str], str | None] = lambda _: None
         """By path, where a call is sent on to."""
         self.calls: list[Call] = []
+        self.connections: set[int] = set()
+        """The ports that calls came from."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
@@ -86,6 +88,7 @@ class Api:
                     authorization=self.headers["authorization"],
                     body=self._body(),
                 )
+                api.connections.add(self.client_address[1])
                 reply = api.reply(call)
                 self.send_response(reply.status)
                 for name, value in reply.headers:

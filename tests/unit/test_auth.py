@@ -297,6 +297,16 @@ def test_requests_tells_of_the_refused_call_in_the_history(world: World) -> None
     assert response.reason == "OK"
 
 
+def test_requests_makes_the_call_once_more_on_the_same_connection(world: World) -> None:
+    world.api.refusal = Reply(status=401, body=b"x" * 100_000)
+    world.expire_at_the_api()
+    with requests.Session() as session:
+        session.trust_env = False
+        auth = requests_auth.BearerAuth(world.tokens)
+        assert session.get(world.api.url, auth=auth, timeout=9, stream=True).content == b"hello "
+    assert (len(world.api.calls), len(world.api.connections)) == (2, 1)
+
+
 def test_httpx_streams_what_it_gets_and_a_good_answer_is_not_read_before(world: World) -> None:
     with (
         httpx.Client(auth=httpx_auth.BearerAuth(world.tokens), trust_env=False) as client,

@@ -1,6 +1,7 @@
 """The front door: each way to name a key gets a token from a server that verifies it."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from local.aws import Aws
-from machine_identity import jwk, keyring
+from machine_identity import clock, jwk, keyring
 from machine_identity.aws.key_signer import KmsKeySigner
 from machine_identity.aws.s3 import Bucket
 from machine_identity.aws.signer import SIGNER_BOUND
@@ -140,6 +141,20 @@ def test_a_registration_that_cannot_be_is_told_by_the_name_of_its_argument(
 def test_an_issuer_that_is_no_https_url_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^issuer must be an https URL"):
         Identity.from_pem(pem(tmp_path / "key.pem"), issuer="http://us.example")
+
+
+def test_a_thread_renews_the_token_before_anybody_waits_for_it(
+    server: TokenEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = tokens(Identity.from_pem(pem(tmp_path / "key.pem")), server)
+    old = held.get()
+    monkeypatch.setattr(clock, "now", lambda: old.issued_at + timedelta(minutes=48))
+    server.scripted.append(Answer(body={"access_token": "new", "token_type": "Bearer"}))
+    assert held.get() is old
+    for each in threading.enumerate():
+        if each.name == "machine-identity":
+            each.join()
+    assert held.get().value == "new"
 
 
 # One KMS key
@@ -457,6 +472,26 @@ def test_who_is_cancelled_does_not_take_the_token_from_others(
 
     assert asyncio.run(wait()) == ACCESS_TOKEN
     assert len(server.forms) == 1
+
+
+def test_when_all_who_waited_were_cancelled_an_error_is_nobody_s_and_not_complained_of(
+    server: TokenEndpoint, held: Tokens
+) -> None:
+    server.scripted.append(Answer(status=401, body={"error": "invalid_client"}))
+    complaints: list[object] = []
+
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        waiting = asyncio.create_task(held.get_async())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.sleep(1)
+        assert len(server.forms) == 1
+        gc.collect()
+
+    asyncio.run(wait())
+    assert complaints == []
 
 
 def test_an_error_reaches_all_who_wait_and_the_next_one_asks_anew(

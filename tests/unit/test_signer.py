@@ -1,6 +1,8 @@
 """The signer's copy of the keyring: how long it counts, and what a disabled key does to it."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -369,3 +371,31 @@ def test_a_reread_keyring_is_the_one_that_stands_whatever_the_copy_s_age(world: 
     assert world.signer.keyring(START + SECOND).revision == 1
     assert world.signer.reread(START + SECOND).revision == 2
     assert world.signed_by(SECOND) == "second"
+
+
+def test_threads_that_reread_at_once_get_what_stands_there_and_none_a_later_copy_s_refusal(
+    world: World,
+) -> None:
+    world.store(1, first=State.ACTIVE)
+    bucket = world.bucket
+    held, going_on = threading.Event(), threading.Event()
+
+    class Slow(BreakableBucket):
+        def read(self, key: str) -> Document | None:
+            document = bucket.read(key)
+            if not held.is_set():
+                held.set()
+                assert going_on.wait(9)
+            return document
+
+    slow = Slow(client("s3"), "state")
+    signer = KeyringSigner(bucket=slow, kms=cast("KMSClient", world.kms), identity="default")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(signer.reread, START)
+        assert held.wait(9)
+        world.store(2, first=State.ACTIVE)
+        second = pool.submit(signer.reread, START)
+        wait([second], timeout=0.3)
+        going_on.set()
+        assert (first.result().revision, second.result().revision) == (1, 2)
+    assert signer.keyring(START).revision == 2
