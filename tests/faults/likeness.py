@@ -115,8 +115,9 @@ def _parties(life: Life, names: dict[str, int | None], age: Age) -> Iterator[tup
         kids = [key.kid for key in (copy.keyring.active, previous) if key is not None]
         yield age(copy.read_at), age(tried_at), _named(kids, names)
     source = vars(life.token.source)
-    yield source["_fell_back_at"], tuple(age(at) for at, _ in source["_endpoints"].values())
-    yield tuple(age(each.expires_at) for each in source["_tokens"].values())
+    asker = vars(source["_asker"])
+    yield asker["_fell_back_at"], tuple(age(at) for at, _ in asker["_endpoints"].values())
+    yield tuple(age(each.token.expires_at) for each in source["_kept"].values())
     for provider in life.providers:
         held = vars(provider)
         yield age(held["_fetched_at"]), held["_is_begun"], _named(held["_keys"], names)

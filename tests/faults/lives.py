@@ -117,6 +117,7 @@ class Life:
         yield from (world.kms, world.url)
         yield from (*self.providers, self.server, self.audit)
         yield from (token, token.signer, token.source, token.witness)
+        yield vars(token.source)["_asker"]
 
     def _run(self, run: Callable[[], object]) -> None:
         """Let something run to its end; only what was struck, or is strained, may fail."""

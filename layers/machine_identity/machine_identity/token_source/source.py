@@ -157,7 +157,7 @@ class TokenSource:
                     if kept is not None and kept.was_tried_lately(now):
                         return kept.token
                     own = self._flights[key] = _Flight()
-                    if kept is not None:
+                    if kept is not None and refused is not None:
                         self._kept[key] = replace(kept, forced_at=now)
                     break
             flight.landed.wait()
