@@ -37,7 +37,9 @@ class World:
 
     def states(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for key in self.rotation("status")["keys"]:
+        told = self.rotation("status")
+        assert "keys" in told, told
+        for key in told["keys"]:
             found.setdefault(key["state"], []).append(key["kid"])
         return found
 
@@ -112,6 +114,23 @@ def test_an_assertion_of_ours_is_no_access_token(world: World) -> None:
     assert world.client.call(HELLO, assertion).status == 403
 
 
+def test_the_check_of_a_provider_finds_nothing_wrong_with_the_stack(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (standby,) = world.states()["standby"]
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                *("provider", "entra-federated", "--check", "--kid", standby),
+                *("--issuer", world.stack.api_url),
+                *("--authorization-server", world.stack.authorization_server.issuer),
+            ]
+        )
+    lines = capsys.readouterr().out.splitlines()
+    assert (ended.value.code, len(lines)) == (0, 16)
+    assert all(line.startswith("✓ ") for line in lines)
+
+
 def test_an_unknown_scope_is_refused_by_the_server_and_its_code_passed_on(world: World) -> None:
     answer = world.client.invoke("TokenFunction", {"scope": "api://another/.default"})
     assert answer.keys() == {"error", "error_description"}
@@ -149,23 +168,6 @@ def test_the_story_runs_with_every_algorithm(algorithm: str) -> None:
         world = World(stack)
         assert world.client.uppercase("hello world") == "HELLO WORLD"
         assert tokens.header(world.assertion())["alg"] == algorithm
-
-
-def test_the_check_of_a_provider_finds_nothing_wrong_with_the_stack(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (standby,) = world.states()["standby"]
-    with pytest.raises(SystemExit) as ended:
-        main(
-            [
-                *("provider", "entra-federated", "--check", "--kid", standby),
-                *("--issuer", world.stack.api_url),
-                *("--authorization-server", world.stack.authorization_server.issuer),
-            ]
-        )
-    lines = capsys.readouterr().out.splitlines()
-    assert (ended.value.code, len(lines)) == (0, 16)
-    assert all(line.startswith("✓ ") for line in lines)
 
 
 MACHINES: Final = [
