@@ -100,6 +100,16 @@ def test_its_lifetime_is_what_is_asked_for(terminal: Terminal) -> None:
         assert terminal.run(*AZURE, "--lifetime", wrong)[0] == 2
 
 
+def test_its_lifetime_is_no_longer_than_the_provider_takes(terminal: Terminal) -> None:
+    server = ("--authorization-server", "https://as.example")
+    keycloak = ("--provider", "keycloak", "--client-id", "c", *server)
+    claims = terminal.claims(*keycloak, "--lifetime", "60")
+    assert claims["exp"] - claims["iat"] == 60
+    code, _, err = terminal.run(*keycloak, "--lifetime", "61")
+    assert code == 2
+    assert "--lifetime: keycloak takes assertions of 60 s at most" in err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

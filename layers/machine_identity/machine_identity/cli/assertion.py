@@ -102,6 +102,10 @@ def _draft(asked: _Asked, who: SignerOptions) -> Draft:
     if who.is_of_a_deployment and lifetime > draft.lifetime:
         counted = f"{draft.lifetime.total_seconds():.0f} s"
         raise SettingsError(f"--lifetime: rotation counts on assertions of {counted} at most")
+    limit = PROVIDERS[asked.provider].lifetime_limit if asked.provider else lifetime
+    if lifetime > limit:
+        taken = f"{limit.total_seconds():.0f} s"
+        raise SettingsError(f"--lifetime: {asked.provider} takes assertions of {taken} at most")
     return replace(draft, lifetime=lifetime)
 
 
