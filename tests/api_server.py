@@ -1,9 +1,10 @@
 """An API on loopback that lets in the tokens it is told of, and remembers what it was sent."""
 
-import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from tests.loopback import Loopback, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ FORBIDDEN = Reply(status=403, body=b'{"message":"Forbidden"}')
 """What an HTTP API of AWS answers when its Lambda authorizer refuses."""
 
 
-class Api:
+class Api(Loopback):
     """``with Api() as api``: answers "hello" to whoever has one of ``api.good`` tokens."""
 
     def __init__(self) -> None:
@@ -44,22 +45,7 @@ class Api:
         self.calls: list[Call] = []
         self.connections: set[int] = set()
         """The ports that calls came from."""
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(self._handler(), ThreadingHTTPServer)
 
     @property
     def tokens(self) -> list[str | None]:
@@ -77,7 +63,7 @@ class Api:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 1
 
@@ -109,8 +95,5 @@ class Api:
                     self.rfile.readline()
                 self.rfile.readline()
                 return b"".join(pieces)
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
 
         return Handler

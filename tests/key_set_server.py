@@ -1,12 +1,13 @@
 """An issuer's key set and discovery document on loopback, well-behaved until told otherwise."""
 
 import json
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.loopback import Loopback, Quiet
 
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -21,14 +22,7 @@ class Answer:
     delay: float = 0
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # closing waits for every answer, so that none spills into a next test
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that did not wait for its answer."""
-
-
-class KeySetServer:
+class KeySetServer(Loopback):
     """``with KeySetServer(jwks) as server``; the set is at ``server.jwks_uri``."""
 
     def __init__(self, jwks: object) -> None:
@@ -42,21 +36,11 @@ class KeySetServer:
         self.discovery_answer: Answer | None = None
         self.requests: list[tuple[str, str]] = []
         """Path and If-None-Match of all that was asked."""
-        self._http = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(self._handler())
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return self.url
 
     @property
     def jwks_uri(self) -> str:
@@ -87,7 +71,7 @@ class KeySetServer:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 answer = server.answer_to(self.path, self.headers.get("if-none-match", ""))
                 time.sleep(answer.delay)
@@ -97,8 +81,5 @@ class KeySetServer:
                 self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing: the tests look at all that is printed."""
 
         return Handler

@@ -5,13 +5,13 @@ changed: what it did is in ``clients``, whatever the other side has heard of it.
 """
 
 import json
-import threading
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from tests.token_endpoint import Answer, _Server
+from tests.loopback import Loopback, Quiet
+from tests.token_endpoint import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class Asked:
     members: dict[str, Any] = field(default_factory=dict)
 
 
-class RegistrationEndpoint:
+class RegistrationEndpoint(Loopback):
     """``with RegistrationEndpoint() as server``; register at ``server.endpoint``."""
 
     def __init__(self) -> None:
@@ -52,21 +52,7 @@ class RegistrationEndpoint:
         self.metadata: dict[str, Any] = {}
         self.issued: list[str] = []
         self._numbers = count(1)
-        self._http = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(self._handler())
 
     @property
     def endpoint(self) -> str:
@@ -147,7 +133,7 @@ class RegistrationEndpoint:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers.get("content-length", "0"))
                 members = json.loads(self.rfile.read(length)) if length else {}
@@ -171,9 +157,6 @@ class RegistrationEndpoint:
                 self.wfile.write(text.encode())
 
             do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - http.server's names
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing: the tests look at all that is printed."""
 
         return Handler
 

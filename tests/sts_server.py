@@ -1,15 +1,14 @@
 """STS on loopback, as far as GetWebIdentityToken goes: form in, XML out, a token really signed."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from machine_identity import jwk
+from tests.loopback import Loopback, Quiet
 
 ROLE = "arn:aws:iam::123456789012:role/orders"
 ISSUER = "https://8f2c.tokens.sts.global.api.aws"
@@ -22,7 +21,7 @@ _ERROR = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Er
 <RequestId>r-1</RequestId></ErrorResponse>"""
 
 
-class StsServer:
+class StsServer(Loopback):
     """``with StsServer() as sts``; ``error`` makes it refuse with a code."""
 
     def __init__(self) -> None:
@@ -30,21 +29,7 @@ class StsServer:
         self.public = jwk.from_public_key(self.key.public_key(), "RS256")
         self.error = ""
         self.forms: list[dict[str, str]] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(self._handler(), ThreadingHTTPServer)
 
     def answer(self, form: dict[str, str]) -> tuple[int, str]:
         self.forms.append(form)
@@ -68,7 +53,7 @@ class StsServer:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 form = {name: each[0] for name, each in parse_qs(body).items()}
@@ -78,8 +63,5 @@ class StsServer:
                 self.send_header("content-length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
 
         return Handler

@@ -5,18 +5,19 @@ It verifies every assertion with joserfc (the code under test signs with PyJWT),
 """
 
 import json
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+
+from tests.loopback import Loopback, Quiet
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,14 +40,7 @@ class Answer:
     delay: float = 0
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # closing waits for every answer, so that none spills into a next test
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that did not wait for its answer."""
-
-
-class TokenEndpoint:
+class TokenEndpoint(Loopback):
     """``with TokenEndpoint([…]) as server``; then ask it at ``server.url``."""
 
     def __init__(self, keys: "list[PublicJwk]") -> None:
@@ -72,21 +66,7 @@ class TokenEndpoint:
         self.calls: list[dict[str, Any]] = []
         self.call_answer: Answer | None = None
         self._used: set[str] = set()
-        self._http = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        super().__init__(self._handler())
 
     @property
     def secrets(self) -> list[str]:
@@ -156,7 +136,7 @@ class TokenEndpoint:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 known = self.path in {f"{each}{DISCOVERY}" for each in ("", "/tenant")}
                 self._answer(server.discovery() if known else Answer(status=404))
@@ -181,8 +161,5 @@ class TokenEndpoint:
                 self.send_header("content-length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing: the tests look at all that is printed."""
 
         return Handler
