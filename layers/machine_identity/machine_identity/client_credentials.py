@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from machine_identity.errors import InvalidClientError, TokenRequestError
 
+DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
+"""Behind a server's issuer identifier (OpenID Connect Discovery 1.0 section 4)."""
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """RFC 7523 section 2.2."""
 LIFETIME_UNNAMED: Final = timedelta(seconds=60)

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from machine_identity import jwk
 from machine_identity.aws.clients import client, translated
-from machine_identity.aws.private_keys import KmsEcPrivateKey, KmsRsaPrivateKey
+from machine_identity.aws.private_keys import private_key
 from machine_identity.aws.s3 import Bucket
 from machine_identity.aws.signer import KeyringSigner
 from machine_identity.client_assertion import PrivateKey, SigningKey
@@ -90,10 +89,7 @@ def _check_region(of_key: str, of_client: str) -> None:
 
 
 def _private_key(kms: "KMSClient", arn: str, der: bytes) -> PrivateKey:
-    public_key = load_der_public_key(der)
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return KmsRsaPrivateKey(kms, arn, public_key)
-    return KmsEcPrivateKey(kms, arn, cast("ec.EllipticCurvePublicKey", public_key))
+    return cast("PrivateKey", private_key(kms, arn, load_der_public_key(der)))
 
 
 def in_keyring(bucket: str, identity: str, now: datetime) -> HeldKeyring:

@@ -10,14 +10,13 @@ import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from machine_identity import jwk
 from machine_identity.aws import AwsError
 from machine_identity.aws.clients import translated
-from machine_identity.aws.private_keys import KmsEcPrivateKey, KmsRsaPrivateKey
-from machine_identity.client_assertion import Draft, PrivateKey, SigningError, SigningKey
+from machine_identity.aws.private_keys import private_key
+from machine_identity.client_assertion import Draft, SigningError, SigningKey
 from machine_identity.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -59,17 +58,13 @@ class KmsKeySigner:
         with translated("kms:GetPublicKey"):
             der = self._kms.get_public_key(KeyId=self._arn)["PublicKey"]
         public_key = load_der_public_key(der)
-        private_key: PrivateKey
-        if isinstance(public_key, rsa.RSAPublicKey):
-            private_key = KmsRsaPrivateKey(self._kms, self._arn, public_key)
-        elif isinstance(public_key, ec.EllipticCurvePublicKey):
-            private_key = KmsEcPrivateKey(self._kms, self._arn, public_key)
-        else:
+        held = private_key(self._kms, self._arn, public_key)
+        if held is None:
             raise SettingsError("the KMS key is neither RSA nor P-256 or P-384")
-        algorithm = self._algorithm or jwk.default_algorithm(public_key)
+        algorithm = self._algorithm or jwk.default_algorithm(held.public_key())
         return SigningKey(
-            kid=jwk.from_public_key(public_key, algorithm)["kid"],
+            kid=jwk.from_public_key(held.public_key(), algorithm)["kid"],
             algorithm=algorithm,
-            private_key=private_key,
+            private_key=held,
             issuer=self._issuer,
         )

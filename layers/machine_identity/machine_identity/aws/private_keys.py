@@ -165,3 +165,14 @@ class KmsEcPrivateKey(ec.EllipticCurvePrivateKey):
 
 def _refuse_export() -> Never:
     raise UnsupportedAlgorithm("the private half never leaves KMS")
+
+
+def private_key(
+    kms: "KMSClient", arn: str, public_key: object
+) -> KmsRsaPrivateKey | KmsEcPrivateKey | None:
+    """Return the private half of a public key as KMS holds it; None of a kind without one here."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return KmsRsaPrivateKey(kms, arn, public_key)
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return KmsEcPrivateKey(kms, arn, public_key)
+    return None

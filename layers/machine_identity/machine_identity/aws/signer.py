@@ -17,11 +17,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from machine_identity import keyring as keyrings
 from machine_identity.aws import AwsError
-from machine_identity.aws.private_keys import KmsEcPrivateKey, KmsRsaPrivateKey
+from machine_identity.aws.private_keys import private_key
 from machine_identity.client_assertion import Draft, PrivateKey, SigningError, SigningKey
 from machine_identity.keyring import Key, Keyring, KeyringError
 from machine_identity.publication import JWKS_PATH
@@ -191,8 +190,7 @@ def _private_key(kms: "KMSClient", key: Key) -> PrivateKey:
         public_key = jwt.PyJWK(dict(key.jwk)).key
     except jwt.PyJWTError as error:
         raise SigningError("the key's JWK cannot be read") from error
-    if isinstance(public_key, rsa.RSAPublicKey):
-        return KmsRsaPrivateKey(kms, key.arn, public_key)
-    if isinstance(public_key, ec.EllipticCurvePublicKey):
-        return KmsEcPrivateKey(kms, key.arn, public_key)
-    raise SigningError("the key's JWK is of a kind that KMS does not sign with")
+    held = private_key(kms, key.arn, public_key)
+    if held is None:
+        raise SigningError("the key's JWK is of a kind that KMS does not sign with")
+    return held

@@ -18,16 +18,16 @@ from machine_identity import checkup, providers, transport
 from machine_identity.checkup import Deployment, Fetched, Finding
 from machine_identity.cli import options
 from machine_identity.cli.outcome import EXIT_CODES, one_sentence
+from machine_identity.client_credentials import DISCOVERY_PATH
 from machine_identity.errors import SettingsError, TransportError
 from machine_identity.providers import Provider
 from machine_identity.publication import JWKS_PATH
 from machine_identity.settings.environment import checked_url
 
 TIMEOUT: Final = timedelta(seconds=10)
-NOT_FOUND_GOOD: Final = 6
+FAULTY: Final = 6
 """The exit code of a check that found a fault."""
 _HOWTO: Final = Path(providers.__file__).with_name("howto")
-_DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _findings(entry: Provider, asked: _Asked) -> list[Finding]:
         *checkup.of_key_set(deployment, jwks),
     ]
     if server := asked.authorization_server:
-        fetched = _fetched(server.removesuffix("/") + _DISCOVERY)
+        fetched = _fetched(server.removesuffix("/") + DISCOVERY_PATH)
         found.extend(checkup.of_server(deployment, server, fetched))
     return found
 
@@ -171,4 +171,4 @@ def _print_findings(found: list[Finding], *, as_json: bool) -> None:
             if not each.is_good:
                 click.echo(f"    {each.fault}\n    {each.mend}")
     if not all(each.is_good for each in found):
-        raise click.exceptions.Exit(NOT_FOUND_GOOD)
+        raise click.exceptions.Exit(FAULTY)

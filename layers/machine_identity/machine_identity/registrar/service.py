@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from machine_identity.client_credentials import process_metadata
+from machine_identity.client_credentials import DISCOVERY_PATH, process_metadata
 from machine_identity.client_registration.answers import (
     Failure,
     RegisteredClient,
@@ -59,8 +59,6 @@ from machine_identity.transport import Transport
 
 REQUEST_TIMEOUT: Final = timedelta(seconds=10)
 
-_DISCOVERY: Final = "/.well-known/openid-configuration"
-
 
 class Clock(Protocol):
     """Time; the module ``clock`` is one."""
@@ -91,7 +89,7 @@ class Registrar:
 
     def endpoint_of(self, issuer: str) -> str:
         """Return the registration endpoint that the pinned issuer's discovery document names."""
-        url = issuer.removesuffix("/") + _DISCOVERY
+        url = issuer.removesuffix("/") + DISCOVERY_PATH
         answer = self._sent(request("GET", url, token="", members=None))
         try:
             return process_metadata(

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from machine_identity.client_assertion import Draft, SigningError
 from machine_identity.client_credentials import (
+    DISCOVERY_PATH,
     AccessToken,
     Failure,
     is_passing,
@@ -48,8 +49,6 @@ COOLDOWN: Final = timedelta(minutes=5)
 """How long the previous key comes first once it was needed (rule 9)."""
 MOST_KEPT: Final = 256
 """Of tokens, and of discovery documents: callers choose scopes, and memory is not theirs."""
-
-_DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 class Signer(Protocol):
@@ -207,7 +206,7 @@ class Asker:
         return endpoint
 
     def _discovered(self, issuer: str, deadline: datetime) -> str:
-        url = issuer.removesuffix("/") + _DISCOVERY
+        url = issuer.removesuffix("/") + DISCOVERY_PATH
         request = _Request(method="GET", url=url, headers={"accept": "application/json"})
         response = self._exchange(lambda _: request, deadline).response
         return process_metadata(response.status, response.body, issuer=issuer)
