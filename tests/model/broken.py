@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from machine_identity import canary, lifecycle
+from machine_identity.channels import fetched
 from machine_identity.keyring import Key, Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.lookout import Found, Lookout
@@ -33,7 +34,7 @@ def count_from_creation(monkeypatch: pytest.MonkeyPatch) -> None:
             return None
         return standby.created_at + POLICY.publication_interval()
 
-    monkeypatch.setattr(lifecycle, "ready_at", ready_at)
+    monkeypatch.setattr(fetched, "ready_at", ready_at)
     monkeypatch.setattr(canary, "ready_at", proven_at)
 
 

@@ -13,6 +13,7 @@ from machine_identity.forecast import Planned
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.steps import Action, AdoptKey, CreateKey, Intend, Publish, Wait
+from machine_identity.transitions import Made
 from tests.keyrings import shown
 
 PATIENCE = 50
@@ -99,8 +100,8 @@ class Life:
                 if isinstance(step, Publish):
                     self.publish(policy, now)
                 return transitions.taken(keyring, step, policy=policy, now=now)
-        jwk = {"kid": kid, "alg": policy.algorithm}
-        return transitions.created(keyring, step, arn="", jwk=jwk, now=now)  # type: ignore[arg-type] # a JWK as small as a plan's
+        made = Made(arn="", jwk={"kid": kid, "alg": policy.algorithm})
+        return transitions.created(keyring, step, made, policy=policy, now=now)
 
     def publish(self, policy: Policy, now: datetime) -> None:
         wanted = publication.documents(self.keyring, policy.max_age)

@@ -21,7 +21,7 @@ from machine_identity.steps import (
     ScheduleDeletion,
     Withdraw,
 )
-from machine_identity.transitions import Recorded
+from machine_identity.transitions import Made, Recorded
 from tests.keyrings import (
     DAY,
     LONG_AGO,
@@ -86,8 +86,18 @@ def test_a_new_key_comes_last_as_standby_unseen_and_ends_the_intent(
     step: CreateKey | AdoptKey,
 ) -> None:
     before = replace(FULL, intent=Intent(id="i", written_at=START))
-    after = transitions.created(before, step, arn="arn:new", jwk=JWK, now=NOW)
-    new = Key(jwk=JWK, arn="arn:new", created_at=NOW, state=State.STANDBY, since=NOW)
+    made = Made(arn="arn:new", jwk=JWK)
+    after = transitions.created(before, step, made, policy=POLICY, now=NOW)
+    first = NOW - POLICY.clock_skew
+    new = Key(
+        jwk=JWK,
+        arn="arn:new",
+        created_at=NOW,
+        state=State.STANDBY,
+        since=NOW,
+        certificate_from=first,
+        certificate_until=first + POLICY.certificate_lifetime,
+    )
     assert after == replace(FULL, keys=(*FULL.keys, new))
     assert new.first_seen_at is None
 

@@ -85,6 +85,11 @@ class Certificate:
     not_before: datetime
     not_after: datetime
 
+    @property
+    def sha1(self) -> str:
+        """By what Entra and Graph name a certificate to people: SHA-1 of its DER, in hex."""
+        return hashlib.sha1(self.der, usedforsecurity=False).hexdigest().upper()
+
     def is_valid_at(self, now: datetime) -> bool:
         """Return whether a reader whose clock is right takes it at ``now``."""
         return self.not_before <= now <= self.not_after

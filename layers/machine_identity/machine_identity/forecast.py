@@ -22,6 +22,7 @@ from machine_identity.steps import (
     Publish,
     Wait,
 )
+from machine_identity.transitions import Made
 
 _MOST_STEPS: Final = 10_000
 
@@ -104,8 +105,7 @@ def _after(keyring: Keyring, step: Action, policy: Policy, now: datetime) -> Key
             return transitions.intended(keyring, step, intent="to come", now=now)
         case CreateKey() | AdoptKey():
             kid = f"key-to-come-{keyring.revision}"
-            return transitions.created(
-                keyring, step, arn="", jwk={"kid": kid, "alg": policy.algorithm}, now=now
-            )
+            made = Made(arn="", jwk={"kid": kid, "alg": policy.algorithm})
+            return transitions.created(keyring, step, made, policy=policy, now=now)
         case _:
             return transitions.taken(keyring, step, policy=policy, now=now)

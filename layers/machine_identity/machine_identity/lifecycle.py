@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from machine_identity import canary, fallback, publication, relocation, repairs
-from machine_identity.evidence import Evidence, Seen, of_this_run
+from machine_identity import canary, fallback, relocation, repairs
+from machine_identity.channels import CHANNELS, fetched, uploaded
+from machine_identity.evidence import Evidence
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
+from machine_identity.situation import Situation
 from machine_identity.steps import (
     Abandon,
     Action,
@@ -38,17 +40,7 @@ ADOPTION_INTERVAL: Final = timedelta(minutes=15)
 """After an unanswered CreateKey: how long its key may take to appear in the index (rule 5)."""
 _NEWER: Final = "newer code wrote the keyring, and this code only reads it (rule 6)"
 _PROOF: Final = "rule 2: proof before promotion"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """All that a decision rests on."""
-
-    keyring: Keyring
-    policy: Policy
-    evidence: Evidence
-    now: datetime
-    failed: frozenset[Action]
+_UPLOAD: Final = "rule 1: the server is to be told of the standby key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +101,15 @@ def emergency_step(
 def proof_wanted(
     keyring: Keyring, policy: Policy, testimony: Testimony | None, now: datetime
 ) -> Wait | None:
-    """Return what rule 2 has a promotion wait for that is due by every other rule."""
-    ready, active = ready_at(keyring.standby, keyring, policy), keyring.active
+    """Return what rule 2 has a promotion wait for that is due by every other rule.
+
+    For a key that is to be brought to a server somebody waits before it is due.
+    """
+    ready, active = fetched.ready_at(keyring.standby, keyring, policy), keyring.active
     if ready is None or active is None:
         return None
+    if (upload := uploaded.wanted(keyring, policy, testimony, now)) is not None:
+        return upload
     if now < max(ready, _rollover_due(active, keyring, policy)):
         return None
     return canary.hold(keyring, testimony, policy, now)
@@ -139,12 +136,13 @@ def _proven(ahead: Outlook, proof: Wait | None) -> Outlook:
     if proof is None or ahead.not_before is None:
         return ahead
     at = max(ahead.not_before, proof.until)
-    return replace(ahead, not_before=at, held_by=_PROOF)
+    held = _UPLOAD if uploaded.WANTED in proof.alarms else _PROOF
+    return replace(ahead, not_before=at, held_by=held)
 
 
 def _rollover(to: str, standby: Key | None, keyring: Keyring, policy: Policy) -> Outlook:
     """One write moves both keys, so what holds the one holds the other."""
-    ready = ready_at(standby, keyring, policy)
+    ready = fetched.ready_at(standby, keyring, policy)
     held = "rule 1: publish before sign"
     if ready is None or keyring.active is None:
         return Outlook(next=to, not_before=ready, held_by=held)
@@ -154,24 +152,8 @@ def _rollover(to: str, standby: Key | None, keyring: Keyring, policy: Policy) ->
 
 
 def _rollover_due(active: Key, keyring: Keyring, policy: Policy) -> datetime:
-    return keyring.rollover_requested_at or active.since + policy.rotation_interval
-
-
-def ready_at(standby: Key | None, keyring: Keyring, policy: Policy) -> datetime | None:
-    """Return when rule 1 lets the standby key sign; None while nobody has seen it."""
-    if standby is None or standby.first_seen_at is None:
-        return None
-    if keyring.genesis or _is_bereft(keyring):
-        return standby.first_seen_at
-    interval = max(
-        standby.publication_interval, policy.publication_interval(keyring.longest_max_age)
-    )
-    return standby.first_seen_at + interval
-
-
-def _is_bereft(keyring: Keyring) -> bool:
-    """Whether the last key that signed was revoked: a cache that refuses the next is no worse."""
-    return keyring.active is None and any(key.revoked_at is not None for key in keyring.keys)
+    planned = policy.rollover_at(active.since, active.certified_until)
+    return keyring.rollover_requested_at or planned
 
 
 def _disable_revoked(at: Situation) -> Decision | None:
@@ -220,33 +202,27 @@ def _intend(at: Situation) -> Decision | None:
 
 
 def _publish(at: Situation) -> Decision | None:
-    """Have the bucket hold what the keyring says; repairs whatever was done to it by hand."""
-    if not (at.keyring.published or repairs.shows_revoked_key(at.keyring, at.evidence)):
-        return None
-    wanted = publication.documents(at.keyring, at.policy.max_age)
-    if publication.stands(wanted, at.evidence.standing):
-        return None
-    kids = tuple(key.kid for key in at.keyring.published)
-    strangers = publication.foreign(at.evidence.standing, at.keyring)
-    return Publish(kids=kids, revision=wanted.revision, strangers=strangers)
+    """Have the servers know the keyring's keys; what people are to do comes after what can be."""
+    reminder: Wait | None = None
+    for channel in CHANNELS:
+        answer = channel.publish(at)
+        if isinstance(answer, Publish):
+            return answer
+        reminder = reminder or answer
+    return reminder
 
 
 def _promote(at: Situation) -> Decision | None:
-    """Rules 1 and 2: a key signs if the public URL shows it, for long enough, and if proven."""
+    """Rules 1 and 2: a key signs if every channel shows it, and if it is proven."""
     standby, active = at.keyring.standby, at.keyring.active
     if standby is None or standby.kid in at.evidence.unusable:
         return None
     due = at.now if active is None else _rollover_due(active, at.keyring, at.policy)
     if at.now < due:
         return Wait(until=due, why="the active key signs until its rotation interval is over")
-    seen = of_this_run(at.evidence.observation, at.now, at.policy.run_bound)
-    if not isinstance(seen, Seen):
-        return Wait(until=at.now, why=f"the public URL was not seen: {seen.why} (rule 1)")
-    ready = ready_at(standby, at.keyring, at.policy)
-    if ready is None or not publication.is_shown(seen, at.evidence.standing, standby.kid):
-        return Wait(until=at.now, why="the public URL does not show the standby key (rule 1)")
-    if at.now < ready:
-        return Wait(until=ready, why="some cache may not know the standby key yet (rule 1)")
+    for channel in CHANNELS:
+        if (unseen := channel.observe(at)) is not None:
+            return unseen
     held = canary.hold(at.keyring, at.evidence.testimony, at.policy, at.now)
     return held or Promote(kid=standby.kid, retires=None if active is None else active.kid)
 
@@ -288,7 +264,7 @@ def _dispose(at: Situation) -> Decision | None:
     """Disable, schedule for deletion and at last forget what has left the published set."""
     waits: list[Wait] = []
     for key in at.keyring.in_state(State.REMOVED):
-        step = _disposal(key, at.now)
+        step = _disposal(at, key)
         if isinstance(step, Wait):
             waits.append(step)
         elif step not in at.failed:
@@ -296,14 +272,15 @@ def _dispose(at: Situation) -> Decision | None:
     return min(waits, key=lambda wait: wait.until, default=None)
 
 
-def _disposal(key: Key, now: datetime) -> Action | Wait:
+def _disposal(at: Situation, key: Key) -> Action | Wait:
     if key.disabled_at is None:
         return Disable(kid=key.kid)
     if key.deletion_at is None:
         return ScheduleDeletion(kid=key.kid)
-    if now < key.deletion_at:
+    if at.now < key.deletion_at:
         return Wait(until=key.deletion_at, why="KMS keeps the removed key until then")
-    return Forget(kid=key.kid)
+    known = (channel.withdraw(at, key) for channel in CHANNELS)
+    return next((wait for wait in known if wait is not None), Forget(kid=key.kid))
 
 
 _RULES: Final[tuple[Callable[[Situation], Decision | None], ...]] = (

@@ -6,7 +6,7 @@ keys pile up, is refused at construction: the sentence prints the inequality wit
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from machine_identity.errors import PolicyError
@@ -15,6 +15,8 @@ _ZERO: Final = timedelta()
 KMS_DELETION_WINDOW: Final = (timedelta(days=7), timedelta(days=30))
 """What ScheduleKeyDeletion accepts."""
 _LEAST_LIVE_KEYS: Final = 3
+CERTIFICATE_MARGIN: Final = timedelta(days=30)
+"""How long a rollover may be late before a key's certificate is what makes it due."""
 _POSITIVE: Final = (
     "rotation_interval",
     "max_age",
@@ -55,7 +57,10 @@ class Policy:
     rotation_interval: timedelta = timedelta(days=30)
     """How long a key signs."""
     key_set_cache: timedelta = timedelta(hours=48)
-    """How long the provider may use a copy of our key set, whatever max-age says."""
+    """How long the provider may use a copy of our key set, whatever max-age says, or how long an
+    upload may take to be known everywhere there."""
+    uploads: bool = False
+    """Whether keys are brought to the provider, which does not come for them."""
     provider_leeway: timedelta = timedelta(minutes=5)
     """How long after its ``exp`` the provider may still accept an assertion."""
     max_age: timedelta = timedelta(minutes=5)
@@ -100,15 +105,40 @@ class Policy:
     def publication_interval(self, longest_max_age: timedelta = _ZERO) -> timedelta:
         """Return how long a key must have been public before it signs (rule 1, Ipub).
 
-        ``longest_max_age`` is the longest that a copy without the key was served with.
+        ``longest_max_age`` is the longest that a copy without the key was served with. What a
+        provider that is uploaded to knows, no interval tells: that is observed (``channels``).
         """
-        cached = max(self.max_age, longest_max_age, self.key_set_cache)
-        return self.origin_staleness + self.edge_staleness + cached + self.clock_skew
+        cached = _ZERO if self.uploads else self.key_set_cache
+        return self._spread(max(self.max_age, longest_max_age, cached))
 
     @property
     def fallback_interval(self) -> timedelta:
         """How long a retired key may still sign when its successor is refused (rule 9)."""
-        return self.publication_interval()
+        return self._spread(max(self.max_age, self.key_set_cache))
+
+    def _spread(self, cached: timedelta) -> timedelta:
+        """Return how long what is published takes to reach whoever keeps it for ``cached``."""
+        return self.origin_staleness + self.edge_staleness + cached + self.clock_skew
+
+    @property
+    def certificate_lifetime(self) -> timedelta:
+        """How long the certificate of a key is valid: standby, active and retired, and then some.
+
+        A standby key is made when its predecessor takes over, so it waits for a whole interval.
+        """
+        life = 2 * self.rotation_interval + self.publication_interval() + self.retire_interval
+        return life + CERTIFICATE_MARGIN
+
+    def rollover_at(self, since: datetime, certified_until: datetime | None) -> datetime:
+        """Return when a key's time is over that signs ``since`` then, and its certificate's end.
+
+        A certificate that is to lapse before (the interval was made longer) ends it earlier, while
+        the key can still stand in for its successor.
+        """
+        planned = since + self.rotation_interval
+        if certified_until is None:
+            return planned
+        return min(planned, certified_until - self.retire_interval - CERTIFICATE_MARGIN / 2)
 
     @property
     def retire_interval(self) -> timedelta:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from machine_identity import publication, transitions
+from machine_identity import publication, transitions, uploads
 from machine_identity.evidence import Evidence, OwnedKey, Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring, Outgoing, State
@@ -43,6 +43,7 @@ def rebuilt(lost: Keyring, policy: Policy, evidence: Evidence, now: datetime) ->
     enabled = _enabled(lost, evidence)
     keys = _as_recorded(lost, enabled, evidence) or _by_age(lost, enabled, policy, evidence, now)
     keys = [replace(_waiting(key, policy), since=now, first_seen_at=None) for key in keys]
+    keys = [_certified(key, policy, evidence, now) for key in keys]
     ended = (key for key in lost.in_state(State.REMOVED) if key.kid not in {k.kid for k in keys})
     revision = _highest_revision(lost, evidence) + REVISIONS_LOST
     return replace(
@@ -170,6 +171,12 @@ def _known(
     return Key(
         jwk=jwk, arn=owned.arn, created_at=created_at, state=State.RETIRED, since=created_at
     )
+
+
+def _certified(key: Key, policy: Policy, evidence: Evidence, now: datetime) -> Key:
+    """Order the certificate that was made already, or else a new one."""
+    key = uploads.restored(key, evidence.testimony)
+    return key if key.certificate_from else transitions.ordered(key, policy, now)
 
 
 def _waiting(key: Key, policy: Policy) -> Key:

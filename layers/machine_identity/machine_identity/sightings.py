@@ -9,11 +9,11 @@ It decides nothing: see ``lifecycle`` for the keys, and ``relocation`` for the i
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from machine_identity import publication, relocation, transitions
+from machine_identity import publication, relocation, transitions, uploads
 from machine_identity.evidence import Evidence, Seen
-from machine_identity.keyring import VERSION, Keyring, State
+from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
 
 
@@ -25,7 +25,7 @@ def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
     keyring = replace(
         keyring,
         max_age=max(keyring.max_age, policy.max_age),
-        rollover_due_at=None if active is None else active.since + policy.rotation_interval,
+        rollover_due_at=None if active is None else _rollover_at(active, policy),
     )
     if isinstance(evidence.observation, Seen):
         keyring = _with_max_age(keyring, policy, evidence.observation)
@@ -36,6 +36,7 @@ def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
             longest = max(key.publication_interval, interval)
             keyring = keyring.with_key(replace(key, publication_interval=longest))
     keyring = relocation.noted(keyring, policy, evidence)
+    keyring = uploads.observed(keyring, evidence.testimony)
     return transitions.with_longest_retire_interval(keyring, policy)
 
 
@@ -50,6 +51,10 @@ def _seen(keyring: Keyring, evidence: Evidence, seen: Seen) -> Keyring:
     if seen.digest != keyring.seen_digest:
         keyring = replace(keyring, seen_digest=seen.digest, seen_since=seen.at)
     return replace(keyring, genesis=genesis)
+
+
+def _rollover_at(active: Key, policy: Policy) -> datetime:
+    return policy.rollover_at(active.since, active.certified_until)
 
 
 def _with_max_age(keyring: Keyring, policy: Policy, seen: Seen) -> Keyring:

@@ -5,13 +5,14 @@ neither promote nor publish a key, can still say what came of signing with one (
 A trial is the last that is known of one client and one key: a run of successes, or a run of
 refusals, never both. ``revision`` grows with every write, as the keyring's does.
 
-It holds names, instants and error codes. What a server said in its own words, a token or an
-assertion never gets in here. It judges nothing: see ``canary`` and ``fallback``.
+It holds names, instants, error codes and certificates. What a server said in its own words, a
+token or an assertion never gets in here. It judges nothing: see ``canary``, ``fallback`` and
+``uploads``.
 """
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -65,6 +66,52 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """The certificate of one key, made as the keyring orders, before anybody is shown it."""
+
+    kid: str
+    der: str = field(repr=False)
+    """In base64. Made again it may be another one, by another name; so this one is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """How far one key has come at the server of one client to which keys are brought."""
+
+    client: str
+    kid: str
+    registration: str
+    """As a trial's."""
+    asked_at: datetime | None = None
+    """When the server was last asked to take it: written before it is asked."""
+    asked: int = 0
+    """How often it was."""
+    added_at: datetime | None = None
+    """When it said that it had; None if it did not, or if its answer was lost."""
+    key_id: str = ""
+    """What the server calls the key, where it has a name of its own for it."""
+    ended_at: datetime | None = None
+    """When the key was gone there, or nothing more could be done about it."""
+    failures: int = 0
+    """How often in a row it came to nothing."""
+    failed_at: datetime | None = None
+    code: str = ""
+    """Why, the last time; or what was left behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the server of one client told of all the keys that it has of it."""
+
+    client: str
+    at: datetime
+    strangers: tuple[str, ...] = ()
+    """The names of those that are none of ours."""
+    is_told: bool = True
+    """False: it does not tell, since that may need a right of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Testimony:
     """All that the signer has to say."""
 
@@ -80,6 +127,9 @@ class Testimony:
     """The last one."""
     strangers: tuple[str, ...] = ()
     """Published kids that the keyring did not know when somebody last looked (rule 8)."""
+    certificates: tuple[Certified, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    listings: tuple[Listing, ...] = ()
 
 
 def object_key(identity: str) -> str:
@@ -121,14 +171,42 @@ def _testimony(members: dict[str, Any]) -> Testimony:
         issuer=_text(members["issuer"]),
         trials=tuple(_trial(each) for each in members["trials"]),
         fallback=None if fallback is None else _fallback(fallback),
-        strangers=tuple(_text(each) for each in members["strangers"]),
+        strangers=_texts(members["strangers"]),
+        certificates=tuple(
+            Certified(kid=_text(each["kid"]), der=_text(each["der"]))
+            for each in members["certificates"]
+        ),
+        uploads=tuple(_upload(each) for each in members["uploads"]),
+        listings=tuple(_listing(each) for each in members["listings"]),
+    )
+
+
+def _upload(members: dict[str, Any]) -> Upload:
+    return Upload(
+        client=_text(members["client"]),
+        kid=_text(members["kid"]),
+        registration=_text(members["registration"]),
+        asked_at=_moment(members["asked_at"]),
+        asked=_count(members["asked"]),
+        added_at=_moment(members["added_at"]),
+        key_id=_text(members["key_id"]),
+        ended_at=_moment(members["ended_at"]),
+        failures=_count(members["failures"]),
+        failed_at=_moment(members["failed_at"]),
+        code=_code(members["code"]),
+    )
+
+
+def _listing(members: dict[str, Any]) -> Listing:
+    return Listing(
+        client=_text(members["client"]),
+        at=_instant(members["at"]),
+        strangers=_texts(members["strangers"]),
+        is_told=_flag(members["is_told"]),
     )
 
 
 def _trial(members: dict[str, Any]) -> Trial:
-    code, active_refused = _text(members["code"]), members["active_refused"]
-    if not _CODE.fullmatch(code) or not isinstance(active_refused, bool):
-        raise ValueError
     return Trial(
         client=_text(members["client"]),
         kid=_text(members["kid"]),
@@ -137,8 +215,8 @@ def _trial(members: dict[str, Any]) -> Trial:
         last_success_at=_moment(members["last_success_at"]),
         refused_at=_moment(members["refused_at"]),
         refusals=_count(members["refusals"]),
-        code=code,
-        active_refused=active_refused,
+        code=_code(members["code"]),
+        active_refused=_flag(members["active_refused"]),
     )
 
 
@@ -148,6 +226,22 @@ def _fallback(members: dict[str, Any]) -> Fallback:
         previous=_text(members["previous"]),
         at=_instant(members["at"]),
     )
+
+
+def _texts(values: list[object]) -> tuple[str, ...]:
+    return tuple(_text(each) for each in values)
+
+
+def _code(value: object) -> str:
+    if not _CODE.fullmatch(code := _text(value)):
+        raise ValueError
+    return code
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,7 @@
 The same functions serve a real run and a forecast, so that a plan is what would happen.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -54,13 +54,29 @@ def intended(keyring: Keyring, step: Intend, *, intent: str, now: datetime) -> K
     return replace(keyring, intent=Intent(id=name, written_at=now))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The key that was made for an intent."""
+
+    arn: str
+    jwk: PublicJwk
+
+
 def created(
-    keyring: Keyring, step: CreateKey | AdoptKey, *, arn: str, jwk: PublicJwk, now: datetime
+    keyring: Keyring, step: CreateKey | AdoptKey, made: Made, *, policy: Policy, now: datetime
 ) -> Keyring:
     """Take the key of the intent in, as standby."""
     del step  # the intent is the keyring's own; the step's type says that it was carried out
-    key = Key(jwk=jwk, arn=arn, created_at=now, state=State.STANDBY, since=now)
+    key = Key(jwk=made.jwk, arn=made.arn, created_at=now, state=State.STANDBY, since=now)
+    key = ordered(key, policy, now)
     return replace(keyring, keys=(*keyring.keys, key), intent=None)
+
+
+def ordered(key: Key, policy: Policy, now: datetime) -> Key:
+    """Fix the dates of a key's certificate, in whole seconds, for readers with another clock."""
+    first = now.replace(microsecond=0) - policy.clock_skew
+    until = first + policy.certificate_lifetime
+    return replace(key, certificate_from=first, certificate_until=until)
 
 
 def taken(  # noqa: PLR0911 - one a step
@@ -145,7 +161,7 @@ def _promoted(keyring: Keyring, step: Promote, policy: Policy, now: datetime) ->
         keyring,
         genesis=False,
         rollover_requested_at=None,
-        rollover_due_at=now + policy.rotation_interval,
+        rollover_due_at=policy.rollover_at(now, keyring.key(step.kid).certified_until),
         confirmed_kid=None,
     )
     return with_longest_retire_interval(keyring, policy)

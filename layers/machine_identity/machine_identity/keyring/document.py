@@ -161,6 +161,9 @@ def _key(members: dict[str, Any]) -> Key:
         deletion_at=_moment(members["deletion_at"]),
         revoked_at=_moment(members["revoked_at"]),
         reason=str(members["reason"]),
+        certificate_from=_moment(members["certificate_from"]),
+        certificate_until=_moment(members["certificate_until"]),
+        thumbprint=_text(members["thumbprint"]),
     )
 
 

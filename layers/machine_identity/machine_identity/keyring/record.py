@@ -66,11 +66,22 @@ class Key:
     """When an operator called it compromised (rule 10); it is trusted for nothing since."""
     reason: str = ""
     """Why, in the operator's words."""
+    certificate_from: datetime | None = None
+    """The order (rule 8): the first second of the certificate that the signer is to make of it."""
+    certificate_until: datetime | None = None
+    """The last one; both are fixed when the key is taken in, and so is the serial number."""
+    thumbprint: str = ""
+    """The ``x5t#S256`` of the certificate, once the signer has made it."""
 
     @property
     def kid(self) -> str:
         """The RFC 7638 thumbprint by which the world names this key."""
         return self.jwk["kid"]
+
+    @property
+    def certified_until(self) -> datetime | None:
+        """When its certificate lapses, if one was made."""
+        return self.certificate_until if self.thumbprint else None
 
     @property
     def is_published(self) -> bool:

@@ -13,7 +13,6 @@ from typing import Final
 from machine_identity import publication, transitions
 from machine_identity.aws import AwsError
 from machine_identity.evidence import Evidence, Search
-from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Keyring
 from machine_identity.policy import Policy
 from machine_identity.rotation.documents import PublishedDocuments
@@ -32,6 +31,7 @@ from machine_identity.steps import (
     SwitchIssuer,
     Wait,
 )
+from machine_identity.transitions import Made
 
 _JUDGED_BY_TAG: Final = frozenset(
     {"kms:GetPublicKey", "kms:DisableKey", "kms:ScheduleKeyDeletion"}
@@ -55,8 +55,8 @@ class Actor:
                 intent = self._world.unique()
                 after = transitions.intended(keyring, step, intent=intent, now=now())
             case CreateKey() | AdoptKey():
-                arn, jwk = self._taken_in(step)
-                after = transitions.created(keyring, step, arn=arn, jwk=jwk, now=now())
+                made = self._taken_in(step)
+                after = transitions.created(keyring, step, made, policy=self._policy, now=now())
             case _:
                 evidence = self._outside(keyring, evidence, step)
                 after = transitions.taken(keyring, step, policy=self._policy, now=now())
@@ -75,11 +75,11 @@ class Actor:
             return None
         return Wait(until=until, why="a new key and its tags do not count yet (rule 5)")
 
-    def _taken_in(self, step: CreateKey | AdoptKey) -> tuple[str, PublicJwk]:
-        """Return the key of the intent, made now or found again: its ARN and its public half."""
+    def _taken_in(self, step: CreateKey | AdoptKey) -> Made:
+        """Return the key of the intent, made now or found again."""
         keys, algorithm = self._world.keys, self._policy.algorithm
         arn = step.arn if isinstance(step, AdoptKey) else keys.create(algorithm, step.intent)
-        return arn, keys.public_key(arn, algorithm)
+        return Made(arn=arn, jwk=keys.public_key(arn, algorithm))
 
     def _outside(self, keyring: Keyring, evidence: Evidence, step: Action) -> Evidence:
         """Do what a step does outside of the keyring; after a publication, look again."""

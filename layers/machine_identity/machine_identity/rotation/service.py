@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from machine_identity import canary, lifecycle, publication, relocation
+from machine_identity.channels import fetched
 from machine_identity.errors import MachineIdentityError
 from machine_identity.evidence import Evidence
 from machine_identity.forecast import Forecast, forecast
@@ -72,6 +73,7 @@ class Rotation:
     def confirm(self, kid: str) -> Run:
         """Take the operator's word for the standby key, once a proof has been due for long.
 
+        Where keys are brought to the server, his word is what there is, and is taken at any time.
         Raises RefusedError for any other key, and before that time.
         """
         course = self._runner.begin()
@@ -134,8 +136,10 @@ class Rotation:
         if standby is None or standby.kid != kid:
             is_any = "there is none" if standby is None else "that is another one"
             raise RefusedError(f"only the standby key can be confirmed, and {is_any}")
+        if self.policy.uploads:
+            return
         due = canary.promotion_at(keyring)
-        ready = lifecycle.ready_at(standby, keyring, self.policy)
+        ready = fetched.ready_at(standby, keyring, self.policy)
         if due is None or ready is None:
             raise RefusedError("the public URL has not shown the standby key yet (rule 1)")
         at = max(due, ready) + self.policy.canary_deadline

@@ -1,0 +1,311 @@
+"""Rule 8 over an upload channel: what the signer has to do so that servers know our keys.
+
+The keyring gives the order, and it is a state, not an event, so that none is ever lost: a standby
+key is to be known, by a certificate with exactly the dates and the serial number that follow from
+its record; a removed key is not to be known any more. What came of it stands in the testimony,
+written before a server is asked and again after its answer.
+
+1. A certificate is made once and kept before anybody is shown it.
+2. To ask twice may register a key twice. So after an answer that was lost, nobody asks again
+   before the canary's refusal, or a listing without the key, has shown that it is not there; and
+   whoever is refused after the server said that it has the key asks again more and more seldom.
+3. A key that a server knows under a name that we never heard stays there until its certificate
+   lapses, if it does not tell what it has: KMS will not sign with it any more.
+
+Everything follows from (keyring, testimony, site, now). Nothing is sent or signed here.
+"""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from machine_identity import certificate
+from machine_identity.certificate import Certificate, CertificateError, Terms
+from machine_identity.jwk import from_public_key
+from machine_identity.keyring import Key, Keyring, State
+from machine_identity.testimony import Certified, Listing, Testimony, Trial, Upload
+
+SETTLES: Final = timedelta(minutes=15)
+"""How long a server may take to know everywhere what it was told; Graph speaks of minutes."""
+LISTING_INTERVAL: Final = timedelta(days=1)
+FIRST_PAUSE: Final = timedelta(minutes=15)
+LONGEST_PAUSE: Final = timedelta(hours=1)
+"""After a failure: an administrator may have mended it meanwhile."""
+MOST_ASKED: Final = 5
+"""How often a server is asked to take a key that it then refuses; more would pile copies up."""
+LEFT_BEHIND: Final = "left_behind"
+"""The code of a key that stays at a server until its certificate lapses (rule 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The server of one client to which keys are brought."""
+
+    client: str
+    registration: str
+    unknown: tuple[str, ...]
+    """The codes by which it refuses a key that it does not know."""
+    is_repeatable: bool
+    """Whether to ask twice is as good as once; else each key is there once for each asking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Add:
+    """Ask the server to take the key."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Ask the server to drop the key."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class List:
+    """Ask the server what it has."""
+
+
+type Act = Add | Remove | List
+
+
+def terms(key: Key, identity: str) -> Terms | None:
+    """Return what the keyring orders a key's certificate to say; None if it orders none."""
+    first, until = key.certificate_from, key.certificate_until
+    if first is None or until is None:
+        return None
+    serial = certificate.serial_number(key.kid, first, until)
+    return Terms(identity=identity, serial=serial, not_before=first, not_after=until)
+
+
+def certified(key: Key, testimony: Testimony | None) -> Certificate | None:
+    """Return the certificate that was made of a key exactly as ordered, if one was."""
+    read = _read(key, testimony)
+    ordered = (key.certificate_from, key.certificate_until)
+    return read if read is not None and (read.not_before, read.not_after) == ordered else None
+
+
+def observed(keyring: Keyring, testimony: Testimony | None) -> Keyring:
+    """Return the keyring with the name of each certificate that was made; a name never changes."""
+    for key in keyring.published:
+        made = None if key.thumbprint else certified(key, testimony)
+        if made is not None:
+            keyring = keyring.with_key(replace(key, thumbprint=made.thumbprint))
+    return keyring
+
+
+def restored(key: Key, testimony: Testimony | None) -> Key:
+    """Return the record of a key with the order by which its certificate was made, if it was."""
+    read = None if key.certificate_from else _read(key, testimony)
+    if read is None:
+        return key
+    return replace(key, certificate_from=read.not_before, certificate_until=read.not_after)
+
+
+def uncertified(keyring: Keyring, testimony: Testimony) -> tuple[Key, ...]:
+    """Return the keys whose certificate is still to be made."""
+    return tuple(
+        key
+        for key in keyring.published
+        if key.certificate_from is not None and certified(key, testimony) is None
+    )
+
+
+def with_certificate(testimony: Testimony, made: Certified) -> Testimony:
+    """Return the testimony with a certificate that was made, in the place of a broken one."""
+    others = (each for each in testimony.certificates if each.kid != made.kid)
+    return replace(testimony, certificates=(*others, made))
+
+
+def upload(testimony: Testimony, site: Site, kid: str) -> Upload:
+    """Return how far a key has come there, begun or not."""
+    begun = (each for each in testimony.uploads if (each.client, each.kid) == (site.client, kid))
+    fresh = Upload(client=site.client, kid=kid, registration=site.registration)
+    found = next(begun, fresh)
+    return found if found.registration == site.registration else fresh
+
+
+def with_upload(testimony: Testimony, changed: Upload) -> Testimony:
+    """Return the testimony with what is now known of one key at one server."""
+    name = (changed.client, changed.kid)
+    others = (each for each in testimony.uploads if (each.client, each.kid) != name)
+    return replace(testimony, uploads=(*others, changed))
+
+
+def kept(testimony: Testimony, keyring: Keyring, sites: Iterable[Site]) -> Testimony:
+    """Return the testimony without what is about no key of the keyring, or about no site."""
+    kids, names = {key.kid for key in keyring.keys}, {site.client for site in sites}
+    return replace(
+        testimony,
+        certificates=tuple(each for each in testimony.certificates if each.kid in kids),
+        uploads=tuple(
+            each for each in testimony.uploads if each.kid in kids and each.client in names
+        ),
+        listings=tuple(each for each in testimony.listings if each.client in names),
+    )
+
+
+def settled(testimony: Testimony, site: Site) -> Testimony:
+    """Return the testimony with each lost answer settled that a token has settled since."""
+    for trial in (each for each in testimony.trials if each.client == site.client):
+        known, first = upload(testimony, site, trial.kid), trial.first_success_at
+        is_open = known.asked_at is not None and known.added_at is None
+        if is_open and first is not None and trial.registration == site.registration:
+            testimony = with_upload(testimony, replace(known, added_at=first, code=""))
+    return testimony
+
+
+def next_act(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> Act | None:
+    """Return what is to be done at a site now; None if there is nothing, or nothing yet."""
+    for key in keyring.keys:
+        known = upload(testimony, site, key.kid)
+        if known.ended_at is not None or _is_pausing(known, now):
+            continue
+        if _is_wanted(key, site) and _is_to_be_asked(known, testimony, site, now):
+            return Add(kid=key.kid)
+        if key.state is State.REMOVED and _may_be_there(key, known, testimony):
+            return Remove(kid=key.kid) if known.key_id or site.is_repeatable else List()
+    return List() if _is_listing_due(keyring, testimony, site, now) else None
+
+
+def asking(known: Upload, now: datetime) -> Upload:
+    """Return the record to write before the server is asked to take the key."""
+    return replace(
+        known, asked_at=now, asked=known.asked + 1, added_at=None, failed_at=None, code=""
+    )
+
+
+def added(known: Upload, key_id: str, now: datetime) -> Upload:
+    """Return the record after the server said that it has the key."""
+    return replace(known, added_at=now, key_id=key_id, failures=0, failed_at=None, code="")
+
+
+def failed(known: Upload, code: str, now: datetime) -> Upload:
+    """Return the record after the server, or somebody before it, said no."""
+    return replace(known, failures=known.failures + 1, failed_at=now, code=code)
+
+
+def ended(known: Upload, now: datetime, code: str = "") -> Upload:
+    """Return the record after the last thing that will ever be done about it."""
+    return replace(known, ended_at=now, failures=0, failed_at=None, code=code)
+
+
+def listed(
+    keyring: Keyring, testimony: Testimony, site: Site, names: dict[str, str], now: datetime
+) -> Testimony:
+    """Return the testimony after a listing: SHA-1 thumbprints of certificates, and their IDs.
+
+    What of ours is in it is there, by that ID. Of a removed key that is not, nothing is left.
+    """
+    ours: set[str] = set()
+    for key in keyring.keys:
+        made = _read(key, testimony)
+        if made is None:
+            continue
+        ours.add(made.sha1)
+        known = upload(testimony, site, key.kid)
+        if key_id := names.get(made.sha1):
+            known = replace(known, key_id=key_id, added_at=known.added_at or now)
+            testimony = with_upload(testimony, known)
+        elif key.state is State.REMOVED and known.ended_at is None:
+            testimony = with_upload(testimony, ended(known, now))
+    strangers = tuple(sorted(names.keys() - ours))
+    return _with_listing(testimony, Listing(client=site.client, at=now, strangers=strangers))
+
+
+def untold(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> Testimony:
+    """Return the testimony after a site that does not tell what it has (rule 3)."""
+    for key in keyring.in_state(State.REMOVED):
+        known = upload(testimony, site, key.kid)
+        is_open = known.ended_at is None and not known.key_id
+        if is_open and _may_be_there(key, known, testimony):
+            testimony = with_upload(testimony, ended(known, now, LEFT_BEHIND))
+    return _with_listing(testimony, Listing(client=site.client, at=now, is_told=False))
+
+
+def _read(key: Key, testimony: Testimony | None) -> Certificate | None:
+    """Return a certificate of ours of that very key; None for none, or for another's."""
+    told = () if testimony is None else testimony.certificates
+    for each in (each for each in told if each.kid == key.kid):
+        try:
+            read = certificate.parse(base64.b64decode(each.der, validate=True))
+        except (ValueError, CertificateError):
+            return None
+        is_its_own = from_public_key(read.public_key, key.jwk["alg"])["kid"] == key.kid
+        return read if is_its_own else None
+    return None
+
+
+def _is_wanted(key: Key, site: Site) -> bool:
+    """Whether the server is to be asked for it: a key that proves others cannot be asked for."""
+    return key.is_published if site.is_repeatable else key.state is State.STANDBY
+
+
+def _is_pausing(known: Upload, now: datetime) -> bool:
+    if known.failed_at is None:
+        return False
+    doublings = min(known.failures - 1, 8)
+    return now < known.failed_at + min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+
+
+def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: datetime) -> bool:
+    if known.asked_at is None or known.failed_at is not None:
+        return True
+    if site.is_repeatable and known.added_at is None:
+        return True
+    patience = SETTLES * (1 << min(known.asked - 1, 8))
+    since = known.asked_at + patience
+    return known.asked < MOST_ASKED and now >= since and _is_missing(known, testimony, site, since)
+
+
+def _is_missing(known: Upload, testimony: Testimony, site: Site, since: datetime) -> bool:
+    """Whether anything has shown since then that the server does not know the key (rule 2)."""
+    if any(_refuses(each, known, site, since) for each in testimony.trials):
+        return True
+    told = (each for each in testimony.listings if each.client == site.client and each.is_told)
+    return not known.key_id and any(each.at >= since for each in told)
+
+
+def _refuses(trial: Trial, known: Upload, site: Site, since: datetime) -> bool:
+    return (
+        (trial.client, trial.kid, trial.registration)
+        == (known.client, known.kid, known.registration)
+        and trial.refused_at is not None
+        and trial.refused_at >= since
+        and trial.code in site.unknown
+        and not trial.active_refused
+    )
+
+
+def _may_be_there(key: Key, known: Upload, testimony: Testimony) -> bool:
+    """Whether the server may have the key: it was asked to, or an administrator brought it."""
+    if known.asked_at is not None:
+        return True
+    return any(each.kid == key.kid for each in testimony.certificates)
+
+
+def _is_listing_due(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> bool:
+    """Once a day; at once after a revocation, and when it would settle a lost answer."""
+    if site.is_repeatable:
+        return False
+    last = next((each for each in testimony.listings if each.client == site.client), None)
+    if last is None or now >= last.at + LISTING_INTERVAL:
+        return True
+    if not last.is_told:
+        return False
+    revoked = (key.revoked_at for key in keyring.keys if key.revoked_at is not None)
+    lost = (
+        each.asked_at + SETTLES
+        for each in testimony.uploads
+        if each.client == site.client and each.asked_at and not each.added_at and not each.ended_at
+    )
+    return any(last.at < at <= now for at in (*revoked, *lost))
+
+
+def _with_listing(testimony: Testimony, listing: Listing) -> Testimony:
+    others = (each for each in testimony.listings if each.client != listing.client)
+    return replace(testimony, listings=(*others, listing))
