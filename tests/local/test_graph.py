@@ -113,7 +113,7 @@ def test_a_client_rolls_its_certificate_by_itself(world: Certified, algorithm: s
     )
     answer = sent(world, listing)
     listed = entra_answers.process_listing(answer.status, answer.body, secrets=listing.secrets)
-    names = [entra_keys.thumbprint(A), entra_keys.thumbprint(B)]
+    names = [certificate.sha1(A), certificate.sha1(B)]
     assert [each.thumbprint for each in listed] == names
 
 
@@ -128,7 +128,7 @@ def test_add_key_answers_the_credential_with_an_id_and_the_dates_of_the_certific
     assert members.pop("keyId") == world.listed()[1]["keyId"]
     assert members == {
         "@odata.context": f"{world.server.graph_url}/$metadata#microsoft.graph.keyCredential",
-        "customKeyIdentifier": entra_keys.thumbprint(der),
+        "customKeyIdentifier": certificate.sha1(der),
         "displayName": "standby",
         "startDateTime": "2026-11-23T12:00:00Z",
         "endDateTime": "2026-11-25T12:00:00Z",

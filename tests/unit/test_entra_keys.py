@@ -302,7 +302,7 @@ def test_a_listed_key_is_known_by_its_thumbprint_however_it_is_written(
 ) -> None:
     (one,) = listed({"keyId": KEY_ID.upper(), "displayName": "standby", **names})
     assert one == RegisteredKey(
-        key_id=KEY_ID, thumbprint=entra_keys.thumbprint(DER), display_name="standby"
+        key_id=KEY_ID, thumbprint=certificate.sha1(DER), display_name="standby"
     )
 
 

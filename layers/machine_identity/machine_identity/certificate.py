@@ -85,11 +85,6 @@ class Certificate:
     not_before: datetime
     not_after: datetime
 
-    @property
-    def sha1(self) -> str:
-        """By what Entra and Graph name a certificate to people: SHA-1 of its DER, in hex."""
-        return hashlib.sha1(self.der, usedforsecurity=False).hexdigest().upper()
-
     def is_valid_at(self, now: datetime) -> bool:
         """Return whether a reader whose clock is right takes it at ``now``."""
         return self.not_before <= now <= self.not_after
@@ -121,6 +116,11 @@ def self_signed(terms: Terms, key: SigningKey) -> bytes:
 def thumbprint(der: bytes) -> str:
     """Return ``x5t#S256``: base64url of the SHA-256 of the DER (RFC 7515 section 4.1.8)."""
     return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+
+def sha1(der: bytes) -> str:
+    """Return by what Entra and Graph name a certificate to people: SHA-1 of its DER, in hex."""
+    return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
 
 
 def parse(der: bytes) -> Certificate:

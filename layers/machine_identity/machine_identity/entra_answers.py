@@ -10,7 +10,6 @@ What to do about an error, and when to ask again, is for others to say.
 """
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
+from machine_identity import certificate as certificates
 from machine_identity.client_credentials import is_passing, printable, repeats
 from machine_identity.errors import MachineIdentityError
 
@@ -66,7 +66,7 @@ class RegisteredKey:
 
     key_id: str
     thumbprint: str
-    """SHA-1 in hexadecimal, as ``thumbprint`` writes it; empty if the listing does not tell."""
+    """SHA-1 in hexadecimal, as ``certificate.sha1`` writes it; empty if the listing does not tell."""
     display_name: str
 
 
@@ -116,7 +116,7 @@ def _listed_thumbprint(key: object, identifier: object) -> str:
     """Take it from the certificate if that is there; the identifier is hex, or else base64."""
     certificate = _decoded(key)
     if certificate:
-        return hashlib.sha1(certificate, usedforsecurity=False).hexdigest().upper()
+        return certificates.sha1(certificate)
     if isinstance(identifier, str) and _SHA1.fullmatch(identifier):
         return identifier.upper()
     octets = _decoded(identifier)

@@ -14,7 +14,6 @@ clock. Whether a certificate fits a key, and when to roll it, is for others to s
 """
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -24,11 +23,13 @@ from typing import Any, Final
 
 import jwt
 
+from machine_identity import certificate as certificates
 from machine_identity.client_assertion import SigningKey
 from machine_identity.errors import SettingsError
 
 PROOF_AUDIENCE: Final = "00000002-0000-0000-c000-000000000000"
 """As the newest text has it; from 2020 to 2023 it was Microsoft Graph's own ID, with a 3."""
+PROOF_AUDIENCES: Final = (PROOF_AUDIENCE, "00000003-0000-0000-c000-000000000000")
 PROOF_LIFETIME: Final = timedelta(minutes=10)
 """From ``nbf`` to ``exp``: what is documented, and no more is taken."""
 PROOF_BACKDATE: Final = timedelta(seconds=60)
@@ -48,11 +49,6 @@ class KeyRequest:
     body: bytes | None = field(repr=False, default=None)
     secrets: tuple[str, ...] = field(repr=False)
     """What no error may repeat."""
-
-
-def thumbprint(certificate: bytes) -> str:
-    """Return by what Entra and Graph name a certificate to people: SHA-1 of its DER, in hex."""
-    return hashlib.sha1(certificate, usedforsecurity=False).hexdigest().upper()
 
 
 def proof(
@@ -78,8 +74,12 @@ def proof(
         "exp": starts + int(PROOF_LIFETIME.total_seconds()),
     }
     # Microsoft's sample names the certificate by kid and x5t; assertions do by x5t#S256.
-    sha1, sha256 = bytes.fromhex(thumbprint(certificate)), hashlib.sha256(certificate).digest()
-    names = {"kid": sha1.hex().upper(), "x5t": _base64url(sha1), "x5t#S256": _base64url(sha256)}
+    sha1 = certificates.sha1(certificate)
+    names = {
+        "kid": sha1,
+        "x5t": base64.urlsafe_b64encode(bytes.fromhex(sha1)).rstrip(b"=").decode(),
+        "x5t#S256": certificates.thumbprint(certificate),
+    }
     return jwt.encode(
         claims, key.private_key, algorithm=key.algorithm, headers={"typ": "JWT", **names}
     )
@@ -141,7 +141,3 @@ def _guid(text: str, label: str) -> str:
     if not _GUID.fullmatch(text):
         raise SettingsError(f"{label} must be a GUID")
     return text.lower()
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

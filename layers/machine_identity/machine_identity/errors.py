@@ -84,3 +84,13 @@ class TokenRequestError(MachineIdentityError):
 
 class InvalidClientError(TokenRequestError):
     """The server did not accept the assertion: the key, the registration or a claim in it."""
+
+
+class UploadError(MachineIdentityError):
+    """A server to which a key was brought, or whoever stands before it, said no, or nothing."""
+
+    def __init__(self, code: str, *, is_lost: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.is_lost = is_lost
+        """Whether it may have been done all the same."""

@@ -206,9 +206,10 @@ def listed(
         made = _read(key, testimony)
         if made is None:
             continue
-        ours.add(made.sha1)
+        sha1 = certificate.sha1(made.der)
+        ours.add(sha1)
         known = upload(testimony, site, key.kid)
-        if key_id := names.get(made.sha1):
+        if key_id := names.get(sha1):
             known = replace(known, key_id=key_id, added_at=known.added_at or now)
             testimony = with_upload(testimony, known)
         elif key.state is State.REMOVED and known.ended_at is None:

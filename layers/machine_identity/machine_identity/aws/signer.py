@@ -79,6 +79,7 @@ class KeySigner:
             private_key=_private_key(self.kms, self.key),
             issuer=self.issuer,
             jwks_uri=self.issuer + JWKS_PATH,
+            thumbprint=self.key.thumbprint,
         )
 
 

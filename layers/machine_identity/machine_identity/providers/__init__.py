@@ -18,6 +18,7 @@ from machine_identity.providers.entry import (
     CAREFUL_LEEWAY,
     AssertionIssuer,
     Audience,
+    ByGraph,
     Client,
     Grant,
     JtiRule,
@@ -37,6 +38,7 @@ __all__ = [
     "PROVIDERS",
     "AssertionIssuer",
     "Audience",
+    "ByGraph",
     "Client",
     "Grant",
     "JtiRule",
@@ -52,10 +54,6 @@ _TABLE: Final = json.loads(Path(__file__).with_name("table.json").read_text(enco
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
     {name: entry(name, members) for name, members in _TABLE.items()}
 )
-NAMES: Final = tuple(
-    name
-    for name, each in PROVIDERS.items()
-    if each.grant is not Grant.NONE and "x5t#S256" not in each.header
-)
-"""Those for which a deployment can be made: its keys have no certificates."""
+NAMES: Final = tuple(name for name, each in PROVIDERS.items() if each.grant is not Grant.NONE)
+"""Those for which a deployment can be made."""
 DEFAULT: Final = "rfc10070"

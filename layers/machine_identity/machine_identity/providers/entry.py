@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
+from urllib.parse import urlsplit
 
 from machine_identity.client_assertion import Draft
 
@@ -158,6 +159,16 @@ class Provider:
     sources: tuple[Source, ...] = field(default=(), repr=False, hash=False)
 
     @property
+    def is_uploaded_to(self) -> bool:
+        """Whether keys have to be brought there, since it does not come for them."""
+        return not self.registration[0].is_fetched
+
+    @property
+    def wants_certificates(self) -> bool:
+        """Whether an assertion names a certificate there, and not a key."""
+        return "x5t#S256" in self.header
+
+    @property
     def assertion_lifetime(self) -> timedelta:
         """How long the assertions that we make for it are valid."""
         return min(ASSERTION_LIFETIME, self.lifetime_limit)
@@ -175,6 +186,25 @@ class Provider:
                 assert_never(self.audience)
 
 
+GRAPH: Final = "https://graph.microsoft.com/v1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByGraph:
+    """Certificates are brought to an application of Entra ID by Microsoft Graph."""
+
+    object_id: str
+    """Of the application, which is neither its client ID nor the ID of its service principal."""
+    root: str = GRAPH
+    """What Graph's paths are appended to; national clouds have another."""
+
+    @property
+    def scope(self) -> str:
+        """What a token for Graph is asked for by."""
+        parts = urlsplit(self.root)
+        return f"{parts.scheme}://{parts.netloc}/.default"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A client as it is registered at an authorization server."""
@@ -188,6 +218,8 @@ class Client:
     """What is asked for when the caller asks for nothing in particular."""
     subject: str = ""
     """What was registered as ``sub`` where that is not the client ID."""
+    upload: ByGraph | None = None
+    """How our keys are brought there by themselves; None: they are fetched, or brought by hand."""
 
     @property
     def registration(self) -> str:

@@ -106,6 +106,7 @@ def _policy(environment: Environment) -> Policy:
         issuer=_public_url(environment),
         rotation_interval=timedelta(days=days),
         key_set_cache=provider.key_set_cache,
+        uploads=provider.is_uploaded_to,
         provider_leeway=provider.leeway,
         assertion_lifetime=provider.assertion_lifetime,
     )
