@@ -4,64 +4,28 @@ Entra itself is the stand-in, over TLS; the clients are the real ones. Each asks
 assertion, and the callback is our signer: KMS signs.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import msal
 import pytest
-from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientAssertionCredential
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from interop.deployment import Deployment
+from interop.microsoft import BY_ASSERTION, ROLE, host_of
 from interop.recording import Shown
 from interop.trials import Party, from_pypi
 from local import tokens
-from local.registrations import TENANT, app_for
+from local.registrations import app_for
 from local.stack import SCOPE
 from machine_identity import clock
 from machine_identity.client_assertion import SigningKey
 from machine_identity.providers import PROVIDERS
 
-ROLE = "client of the Entra stand-in"
 APP = "2b7d1c7e-90d5-4d0f-8b8e-1b6a4f0a6d55"
 FEDERATED = PROVIDERS["entra-federated"]
 
-type Assertion = Callable[[], str]
-type Asked = tuple[str, int]
-"""The access token, or the number of the AADSTS error."""
-
-
-def by_msal(host: str, assertion: Assertion) -> Asked:
-    app = msal.ConfidentialClientApplication(
-        APP,
-        authority=f"{host}/{TENANT}",
-        client_credential={"client_assertion": assertion},
-        instance_discovery=False,
-    )
-    answer = app.acquire_token_for_client(scopes=[SCOPE])
-    return answer.get("access_token", ""), *answer.get("error_codes", [0])
-
-
-def by_azure_identity(host: str, assertion: Assertion) -> Asked:
-    credential = ClientAssertionCredential(
-        TENANT, APP, assertion, authority=host, disable_instance_discovery=True
-    )
-    with credential:
-        try:
-            return credential.get_token(SCOPE).token, 0
-        except ClientAuthenticationError as error:
-            (code,) = set(re.findall(r"AADSTS(\d+)", str(error)))
-            return "", int(code)
-
-
-CLIENTS: Mapping[str, Callable[[str, Assertion], Asked]] = {
-    "msal": by_msal,
-    "azure-identity": by_azure_identity,
-}
 pytestmark = pytest.mark.parametrize("deployment", ["RS256"], indirect=True)
 
 
@@ -70,7 +34,7 @@ def host(deployment: Deployment) -> str:
     """Register the app, and return the address under which its directory is."""
     server = deployment.stack.authorization_server
     server.register(app_for(FEDERATED, client_id=APP, public_url=deployment.issuer))
-    return server.issuer.partition(f"/{TENANT}")[0]
+    return host_of(server)
 
 
 def good(deployment: Deployment, **fields: Any) -> str:
@@ -103,11 +67,11 @@ REFUSED: Mapping[str, tuple[int, Callable[[Deployment], str]]] = {
 """What is wrong, the number by which Entra is documented to say so, and an assertion like that."""
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", BY_ASSERTION)
 def test_a_client_of_microsoft_s_gets_a_token_by_our_signer_and_the_api_takes_it(
     name: str, deployment: Deployment, host: str, shown: Shown
 ) -> None:
-    token, _ = CLIENTS[name](host, lambda: good(deployment))
+    token, _ = BY_ASSERTION[name](host, APP, lambda: good(deployment))
     answer = deployment.upper("hello world", token)
 
     assert tokens.claims(token)["azp"] == APP
@@ -116,13 +80,13 @@ def test_a_client_of_microsoft_s_gets_a_token_by_our_signer_and_the_api_takes_it
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", BY_ASSERTION)
 def test_what_is_wrong_with_an_assertion_comes_out_as_entra_s_number(
     name: str, wrong: str, deployment: Deployment, host: str, shown: Shown
 ) -> None:
     documented, make = REFUSED[wrong]
 
-    token, code = CLIENTS[name](host, lambda: make(deployment))
+    token, code = BY_ASSERTION[name](host, APP, lambda: make(deployment))
 
     assert (token, code) == ("", documented)
     shown(from_pypi(name), ROLE, f"is told AADSTS{code} of a wrong {wrong}, and says so", "RS256")

@@ -26,9 +26,10 @@ this file, and only if everything passed. What is not in it was not tried.
 """
 _AFTER: Final = """
 The algorithms are those of our keys. No cloud took part: no tenant of Microsoft's, no account of \
-AWS. The Entra stand-in is `local/authorization_server.py`, which is ours and answers as Entra is \
-documented to. oidc-provider lives on the deployment's clock, so that a week passes in seconds, \
-and its settings let it connect to loopback; `interop/node/oidc_provider.mjs` has both.
+AWS. The Entra stand-in is `local/authorization_server.py`, with `local/graph.py` for Microsoft \
+Graph, which are ours and answer as Entra and Graph are documented to. oidc-provider lives on the \
+deployment's clock, so that a week passes in seconds, and its settings let it connect to \
+loopback; `interop/node/oidc_provider.mjs` has both.
 """
 
 
