@@ -138,7 +138,7 @@ def by_msal(host: str, certified: Certified, scope: str = SCOPE) -> Asked:
 
 
 def by_msal_with_thumbprint(host: str, certified: Certified) -> Asked:
-    thumbprint = entra_keys.thumbprint(certified.der)
+    thumbprint = certificate.sha1(certified.der)
     credential = {"private_key": certified.private_pem, "thumbprint": thumbprint}
     return asked_by_msal(host, APP, credential)
 

@@ -220,7 +220,8 @@ class AuthorizationServer:
         return app
 
     def _api(self, resource: str) -> Api:
-        api = self._apis.get(resource)
+        # Here Graph is at no host of its own, and goes by the one at which it is.
+        api = GRAPH if resource == self._server.url else self._apis.get(resource)
         if api is None:
             raise EntraError(Fault.UNKNOWN_RESOURCE)
         return api

@@ -12,14 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from machine_identity import jwk, publication
 from machine_identity.aws import AwsError
 from machine_identity.aws.s3 import Document
+from machine_identity.client_assertion import PrivateKey
 from machine_identity.errors import ConflictError, SettingsError, TransportError
 from machine_identity.evidence import OwnedKey
 from machine_identity.http1 import Response
@@ -29,6 +31,8 @@ from tests.kms import Kms
 NOTHING = timedelta()
 CDN_MAX_AGE = timedelta(minutes=5)
 _CURVES: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1()}
+_ALGORITHMS = (*_CURVES, "RS256")
+"""What a key of each kind signs with; the first are fast made."""
 
 type Meddler = Callable[[Literal["before", "after"], str], None]
 """Called round every call to the outside; may raise, move the clock, or let somebody else act."""
@@ -38,7 +42,7 @@ type Meddler = Callable[[Literal["before", "after"], str], None]
 class KmsKey:
     """A key as the key service knows it."""
 
-    private: ec.EllipticCurvePrivateKey
+    private: PrivateKey
     intent: str
     created_at: datetime
     enabled: bool = True
@@ -121,12 +125,15 @@ class KeyService:
 
     def create(self, algorithm: str, intent: str) -> str:
         with self._asked_for("kms:CreateKey"):
-            curve = _CURVES[algorithm]  # no others in this world, because these are fast made
             arn = f"arn:aws:kms:eu-central-1:123456789012:key/{self._made}"
-            private = self.make(curve, self._made)
+            private = self._private(algorithm)
             self.keys[arn] = KmsKey(private=private, intent=intent, created_at=self.clock())
             self._made += 1
         return arn
+
+    def _private(self, algorithm: str) -> PrivateKey:
+        curve = _CURVES.get(algorithm)
+        return _rsa(self._made) if curve is None else self.make(curve, self._made)
 
     def public_key(self, arn: str, algorithm: str) -> PublicJwk:
         with self._asked_for("kms:GetPublicKey"):
@@ -159,7 +166,7 @@ class KeyService:
     def _owned(self, arn: str) -> OwnedKey:
         key = self.keys[arn]
         shown = key.enabled and key.deletion_at is None
-        algorithm = next(name for name in _CURVES if self._fits(arn, name))
+        algorithm = next(name for name in _ALGORITHMS if self._fits(arn, name))
         public = jwk.from_public_key(key.private.public_key(), algorithm) if shown else None
         is_ending = key.deletion_at is not None
         return OwnedKey(
@@ -321,6 +328,13 @@ class PublicUrl:
             self._copies[path] = now, standing
             return standing
         return copy
+
+
+@lru_cache
+def _rsa(number: int) -> rsa.RSAPrivateKey:
+    """Return the nth RSA key, the same in every world: such keys take long to make."""
+    del number
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _made(curve: ec.EllipticCurve, number: int) -> ec.EllipticCurvePrivateKey:

@@ -13,6 +13,7 @@ from local import key_credentials
 from local.disturbances import LoseAnswer, Refuse
 from local.graph_errors import GraphFault
 from local.registrations import API_URI, ROLE, Certificates
+from machine_identity import certificate as certificates
 from machine_identity import entra_answers, entra_keys
 from machine_identity.client_assertion import SigningKey
 from machine_identity.entra_answers import KeyFailure, KeyRollError
@@ -113,7 +114,7 @@ def test_a_client_rolls_its_certificate_by_itself(world: Certified, algorithm: s
     )
     answer = sent(world, listing)
     listed = entra_answers.process_listing(answer.status, answer.body, secrets=listing.secrets)
-    names = [certificate.sha1(A), certificate.sha1(B)]
+    names = [certificates.sha1(A), certificates.sha1(B)]
     assert [each.thumbprint for each in listed] == names
 
 
@@ -128,7 +129,7 @@ def test_add_key_answers_the_credential_with_an_id_and_the_dates_of_the_certific
     assert members.pop("keyId") == world.listed()[1]["keyId"]
     assert members == {
         "@odata.context": f"{world.server.graph_url}/$metadata#microsoft.graph.keyCredential",
-        "customKeyIdentifier": certificate.sha1(der),
+        "customKeyIdentifier": certificates.sha1(der),
         "displayName": "standby",
         "startDateTime": "2026-11-23T12:00:00Z",
         "endDateTime": "2026-11-25T12:00:00Z",

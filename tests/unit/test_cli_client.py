@@ -15,6 +15,7 @@ from machine_identity import clock, jwk
 from machine_identity.aws.clients import client
 from machine_identity.aws.secrets_manager import SecretsManager
 from machine_identity.cli import main
+from machine_identity.providers import DEFAULT, PROVIDERS
 from machine_identity.settings.token import Clients, TokenSettings
 from tests.registration_endpoint import INITIAL, RegistrationEndpoint
 from tests.token_endpoint import Answer
@@ -96,7 +97,9 @@ def test_the_token_function_takes_the_entry_as_it_was_printed(world: World) -> N
         def read(self, _: str) -> Any:
             return type("Document", (), {"body": entry})()
 
-    settings = TokenSettings(identity="default", state_bucket="state", default=None)
+    settings = TokenSettings(
+        identity="default", state_bucket="state", provider=PROVIDERS[DEFAULT], default=None
+    )
     bucket: Any = Bucket()
     found = Clients(settings, bucket).named("billing", clock.now())
     assert (found.client_id, found.scope) == ("client-1", "read")

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from machine_identity import certificate as certificates
 from machine_identity import entra_answers, entra_keys
 from machine_identity.client_assertion import SigningKey
 from machine_identity.entra_answers import KeyFailure, KeyRollError, RegisteredKey
@@ -302,7 +303,7 @@ def test_a_listed_key_is_known_by_its_thumbprint_however_it_is_written(
 ) -> None:
     (one,) = listed({"keyId": KEY_ID.upper(), "displayName": "standby", **names})
     assert one == RegisteredKey(
-        key_id=KEY_ID, thumbprint=certificate.sha1(DER), display_name="standby"
+        key_id=KEY_ID, thumbprint=certificates.sha1(DER), display_name="standby"
     )
 
 

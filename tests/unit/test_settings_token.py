@@ -184,10 +184,23 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_without_provider_values_the_default_client_is_not_configured(world: World) -> None:
-    world.bucket.is_down = True
     error = world.refused("default")
     assert error.code == "not_configured"
     assert error.description == "AUTHORIZATION_SERVER, CLIENT_ID, SCOPE are not set"
+
+
+def test_while_s3_is_down_nobody_can_say_that_the_default_client_is_not_configured(
+    world: World,
+) -> None:
+    world.bucket.is_down = True
+    assert world.refused("default").code == "temporarily_unavailable"
+
+
+def test_an_entry_default_counts_where_the_environment_has_no_such_client(world: World) -> None:
+    world.store({"default": {**ENTRY, "client_id": "client-2"}})
+    assert world.clients.named("default", NOW).client_id == "client-2"
+    clients = Clients(read(**DEFAULT), world.bucket)
+    assert clients.named("default", NOW).client_id == "client-1"
 
 
 def test_the_default_client_needs_no_s3(world: World) -> None:
@@ -314,7 +327,8 @@ def test_rule_2_the_usable_clients_are_those_that_a_caller_could_name(world: Wor
             "audit": ENTRY,
         }
     )
-    assert [each.name for each in world.clients.usable(NOW)] == ["billing", "audit"]
+    found = world.clients.usable(NOW)
+    assert [each.name for each in found] == ["billing", "default", "audit"]
     clients = Clients(read(**DEFAULT), world.bucket)
     found = clients.usable(NOW)
     assert [each.name for each in found] == ["default", "billing", "audit"]

@@ -66,7 +66,7 @@ class RegisteredKey:
 
     key_id: str
     thumbprint: str
-    """SHA-1 in hexadecimal, as ``certificate.sha1`` writes it; empty if the listing does not tell."""
+    """SHA-1 in hexadecimal (``certificate.sha1``); empty if the listing does not tell."""
     display_name: str
 
 

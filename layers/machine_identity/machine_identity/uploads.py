@@ -7,8 +7,9 @@ written before a server is asked and again after its answer.
 
 1. A certificate is made once and kept before anybody is shown it.
 2. To ask twice may register a key twice. So after an answer that was lost, nobody asks again
-   before the canary's refusal, or a listing without the key, has shown that it is not there; and
-   whoever is refused after the server said that it has the key asks again more and more seldom.
+   before the canary's refusal, or a listing without the key, has shown that it is not there; a
+   server that refuses a key which it said it has is believed for a day; and after ``MOST_ASKED``
+   people have to look.
 3. A key that a server knows under a name that we never heard stays there until its certificate
    lapses, if it does not tell what it has: KMS will not sign with it any more.
 
@@ -27,12 +28,15 @@ from machine_identity.jwk import from_public_key
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.testimony import Certified, Listing, Testimony, Trial, Upload
 
-SETTLES: Final = timedelta(minutes=15)
+SETTLES: Final = timedelta(hours=1)
 """How long a server may take to know everywhere what it was told; Graph speaks of minutes."""
+DOUBTED_AFTER: Final = timedelta(days=1)
+"""How long a server's own word is believed that it has a key which it refuses."""
 LISTING_INTERVAL: Final = timedelta(days=1)
 FIRST_PAUSE: Final = timedelta(minutes=15)
 LONGEST_PAUSE: Final = timedelta(hours=1)
-"""After a failure: an administrator may have mended it meanwhile."""
+"""After a failure, and after some in a row: an administrator may have mended it meanwhile."""
+_SHORT_PAUSES: Final = 3
 MOST_ASKED: Final = 5
 """How often a server is asked to take a key that it then refuses; more would pile copies up."""
 LEFT_BEHIND: Final = "left_behind"
@@ -73,11 +77,11 @@ class List:
 type Act = Add | Remove | List
 
 
-def terms(key: Key, identity: str) -> Terms | None:
-    """Return what the keyring orders a key's certificate to say; None if it orders none."""
+def terms(key: Key, identity: str) -> Terms:
+    """Return what the keyring orders a key's certificate to say."""
     first, until = key.certificate_from, key.certificate_until
     if first is None or until is None:
-        return None
+        raise AssertionError("the keyring orders no certificate of that key")
     serial = certificate.serial_number(key.kid, first, until)
     return Terms(identity=identity, serial=serial, not_before=first, not_after=until)
 
@@ -249,8 +253,8 @@ def _is_wanted(key: Key, site: Site) -> bool:
 def _is_pausing(known: Upload, now: datetime) -> bool:
     if known.failed_at is None:
         return False
-    doublings = min(known.failures - 1, 8)
-    return now < known.failed_at + min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+    pause = LONGEST_PAUSE if known.failures > _SHORT_PAUSES else FIRST_PAUSE
+    return now < known.failed_at + pause
 
 
 def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: datetime) -> bool:
@@ -258,9 +262,11 @@ def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: dateti
         return True
     if site.is_repeatable and known.added_at is None:
         return True
-    patience = SETTLES * (1 << min(known.asked - 1, 8))
-    since = known.asked_at + patience
-    return known.asked < MOST_ASKED and now >= since and _is_missing(known, testimony, site, since)
+    if known.asked >= MOST_ASKED:
+        return False
+    patience = SETTLES if known.added_at is None else DOUBTED_AFTER
+    since = known.asked_at + patience * (1 << (known.asked - 1))
+    return now >= since and _is_missing(known, testimony, site, since)
 
 
 def _is_missing(known: Upload, testimony: Testimony, site: Site, since: datetime) -> bool:

@@ -224,7 +224,8 @@ class Client:
     @property
     def registration(self) -> str:
         """A digest of who this is and where: a client of the same name may become another."""
-        server = self.provider.name, self.authorization_server, self.client_id, self.subject
+        server = [self.provider.name, self.authorization_server, self.client_id, self.subject]
+        server += [] if self.upload is None else [self.upload.root, self.upload.object_id]
         return hashlib.sha256("\n".join(server).encode()).hexdigest()[:16]
 
     def draft(self, token_endpoint: str) -> Draft:

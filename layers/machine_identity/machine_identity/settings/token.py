@@ -7,15 +7,16 @@ clients stand by name in ``{identity}/clients.json`` in the state bucket::
     {"billing": {"provider": "entra-federated", "authorization_server": "https://…",
                  "client_id": "…", "scope": "…", "subject": "…"}}
 
-``subject`` may be left out, and ``provider`` may be an object of the operator's own (see
-``providers``). A fault in one entry leaves the others usable.
+``subject`` may be left out, ``provider`` may be an object of the operator's own (see
+``providers``), and ``upload`` says how our keys are brought there (see ``upload``). An entry
+``default`` counts if the environment has no such client. A fault in one leaves the others usable.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -32,6 +33,7 @@ from machine_identity.providers import (
     custom,
 )
 from machine_identity.settings.environment import Environment, checked_url
+from machine_identity.settings.upload import upload
 
 if TYPE_CHECKING:
     from machine_identity.aws.s3 import Bucket
@@ -41,7 +43,7 @@ CLIENTS_LIFETIME: Final = timedelta(minutes=1)
 
 _OF_DEFAULT: Final = ("AUTHORIZATION_SERVER", "CLIENT_ID", "SCOPE")
 _REQUIRED: Final = ("provider", "authorization_server", "client_id", "scope")
-_FIELDS: Final = (*_REQUIRED, "subject")
+_FIELDS: Final = (*_REQUIRED, "subject", "upload")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTIFIER: Final = re.compile(r"[\x20-\x7e]{1,600}")
 """RFC 6749 appendix A.1; Entra's subjects reach 600, and KMS signs 4096 bytes in all."""
@@ -53,6 +55,8 @@ class TokenSettings:
 
     identity: str
     state_bucket: str
+    provider: Provider
+    """Whose waits the rotation keeps, whatever clients there are."""
     default: Client | None
 
     @classmethod
@@ -62,6 +66,7 @@ class TokenSettings:
         return cls(
             identity=environment.identity(),
             state_bucket=environment.text("STATE_BUCKET"),
+            provider=_provider(environment),
             default=_default(environment),
         )
 
@@ -107,12 +112,12 @@ class Clients:
 
     def named(self, name: str, now: datetime) -> Client:
         """Return the client of that name. Raises TokenRequestError."""
-        if name == DEFAULT_CLIENT:
-            if self._default is None:
-                names = ", ".join(_OF_DEFAULT)
-                raise TokenRequestError(Failure.NOT_CONFIGURED, f"{names} are not set")
+        if name == DEFAULT_CLIENT and self._default is not None:
             return self._default
         entries = self._known(now)
+        if name == DEFAULT_CLIENT and name not in entries:
+            names = ", ".join(_OF_DEFAULT)
+            raise TokenRequestError(Failure.NOT_CONFIGURED, f"{names} are not set")
         if name not in entries:
             raise TokenRequestError(Failure.UNKNOWN_CLIENT, "no client of that name is configured")
         try:
@@ -128,7 +133,8 @@ class Clients:
         """
         found = [] if self._default is None else [self._default]
         for name, entry in self._known(now).items():
-            if name != DEFAULT_CLIENT and _NAME.fullmatch(name):
+            is_hidden = name == DEFAULT_CLIENT and self._default is not None
+            if _NAME.fullmatch(name) and not is_hidden:
                 with suppress(SettingsError):
                     found.append(_from_entry(name, entry))
         return tuple(found)
@@ -190,7 +196,7 @@ def client(
 
 
 def _default(environment: Environment) -> Client | None:
-    provider = PROVIDERS[environment.choice("PROVIDER", NAMES, DEFAULT)]
+    provider = _provider(environment)
     fields = {each.lower(): environment.text(each, "") for each in _OF_DEFAULT}
     given = [each for each in _OF_DEFAULT if fields[each.lower()]]
     if not given:
@@ -199,6 +205,10 @@ def _default(environment: Environment) -> Client | None:
         if each not in given:
             raise SettingsError(f"{each} is not set, and it is required with {given[0]}")
     return client(DEFAULT_CLIENT, provider, fields, str.upper)
+
+
+def _provider(environment: Environment) -> Provider:
+    return PROVIDERS[environment.choice("PROVIDER", NAMES, DEFAULT)]
 
 
 def _from_entry(name: str, entry: object) -> Client:
@@ -214,9 +224,13 @@ def _from_entry(name: str, entry: object) -> Client:
     if missing:
         raise SettingsError(f"{where}: {missing[0]} is not set, and it is required")
     provider = provider_from(fields.pop("provider"), f"{where}: provider")
+    brought = fields.pop("upload", None)
     if not all(isinstance(each, str) for each in fields.values()):
         raise SettingsError(f"{where} must be an object whose values are strings")
-    return client(name, provider, fields, lambda field: f"{where}: {field}")
+    made = client(name, provider, fields, lambda field: f"{where}: {field}")
+    if brought is None:
+        return made
+    return replace(made, upload=upload(brought, provider, f"{where}: upload"))
 
 
 def _invalid(sentence: str) -> TokenRequestError:

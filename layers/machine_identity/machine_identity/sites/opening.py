@@ -1,0 +1,74 @@
+"""How a server is made ready to be asked: with a token for it, and with a key that proves us."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from machine_identity import uploads
+from machine_identity.client_assertion import SigningError, SigningKey
+from machine_identity.client_credentials import AccessToken
+from machine_identity.errors import TokenRequestError, UploadError
+from machine_identity.keyring import Key, Keyring
+from machine_identity.providers import ByGraph, Client
+from machine_identity.sites.graph import GraphSite, Prover
+from machine_identity.testimony import Testimony
+from machine_identity.transport import Transport
+
+
+class Holder(Protocol):
+    """Holds one key, wherever its private half is."""
+
+    def signing_key(self) -> SigningKey:
+        """Return the key. Raises SigningError."""
+        ...
+
+
+class Holders(Protocol):
+    """The keys of one keyring."""
+
+    def with_key(self, key: Key, keyring: Keyring) -> Holder:
+        """Return who holds that key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sites:
+    """Opens the server of each client that keys are brought to."""
+
+    keys: Holders
+    token: Callable[[Client, str], AccessToken]
+    """Gets one for a client and a scope. Raises TokenRequestError."""
+    transport: Transport
+    now: Callable[[], datetime]
+
+    def open(self, client: Client, keyring: Keyring, testimony: Testimony) -> GraphSite:
+        """Return the server of a client. Raises UploadError."""
+        if client.upload is None:
+            raise UploadError("not_configured")
+        return self._graph(client, client.upload, self._prover(keyring, testimony))
+
+    def _graph(self, client: Client, upload: ByGraph, prover: Prover) -> GraphSite:
+        try:
+            token = self.token(client, upload.scope)
+        except TokenRequestError as error:
+            raise UploadError(error.code) from error
+        return GraphSite(
+            upload=upload,
+            access_token=token.value,
+            prover=prover,
+            transport=self.transport,
+            now=self.now,
+        )
+
+    def _prover(self, keyring: Keyring, testimony: Testimony) -> Prover:
+        """Return the active key: it is registered, or no token would be had with it either."""
+        active = keyring.active
+        made = None if active is None else uploads.certified(active, testimony)
+        if active is None or made is None:
+            raise UploadError("no_certificate")
+        try:
+            key = self.keys.with_key(active, keyring).signing_key()
+        except SigningError as error:
+            raise UploadError("not_signed") from error
+        return Prover(key=key, certificate=made.der)

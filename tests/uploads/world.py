@@ -1,0 +1,191 @@
+"""A world whose client has certificates at the embedded Entra ID, which the signer rolls by Graph.
+
+The server is the real stand-in over HTTP on loopback; its time is the world's. The administrator
+registers the very first certificate, and does nothing after that.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from local import key_credentials
+from local.authorization_server import AuthorizationServer
+from local.graph import READ_ROLE
+from local.registrations import API_URI, GRAPH, ROLE, App, Certificates
+from machine_identity import clock, transport
+from machine_identity.certificate import thumbprint
+from machine_identity.errors import TransportError
+from machine_identity.http1 import Response
+from machine_identity.policy import CanaryTimes, Policy
+from machine_identity.providers import PROVIDERS, ByGraph, Client
+from machine_identity.sites import Sites
+from machine_identity.token_source import Fallback, TokenSource
+from machine_identity.witness import Sight, Witness
+from machine_identity.witness.hand import Errand, Hand
+from tests import world
+from tests.world import TICK
+
+CLIENT_ID = "6f0d3f0a-0f3b-4a39-9a3c-5d7f5b1f7c21"
+SCOPE = f"{API_URI}/.default"
+QUARTER = timedelta(minutes=15)
+POLICY = Policy(
+    algorithm="RS256",
+    rotation_interval=timedelta(hours=12),
+    key_set_cache=timedelta(hours=1),
+    canary=CanaryTimes(apart=timedelta(minutes=10)),
+    uploads=True,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Clock:
+    """The world's time, and names of this process."""
+
+    world: "World"
+
+    def now(self) -> datetime:
+        return self.world.now
+
+    def unique(self) -> str:
+        return clock.unique()
+
+
+class World(world.World):
+    """``with World() as world``: see the module."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy = POLICY,
+        can_list: bool = False,
+        propagation: timedelta = timedelta(minutes=2),
+    ) -> None:
+        super().__init__(policy=policy)
+        self.server = AuthorizationServer(now=self.clock, propagation=propagation)
+        self.answers_lost = 0
+        """How many answers of Graph will not arrive."""
+        self.tokens = 0
+        graph = (READ_ROLE,) if can_list else ()
+        self.app = App(
+            client_id=CLIENT_ID,
+            provider=PROVIDERS["entra-certificate"],
+            credential=Certificates(keys=()),
+            roles={API_URI: (ROLE,), GRAPH.app_id_uri: graph},
+        )
+        self.server.register(self.app)
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.__exit__(None, None, None)
+
+    @property
+    def client(self) -> Client:
+        return Client(
+            name="default",
+            provider=self.app.provider,
+            authorization_server=self.server.issuer,
+            client_id=CLIENT_ID,
+            scope=SCOPE,
+            upload=ByGraph(object_id=self.app.object_id, root=self.server.graph_url),
+        )
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout: timedelta,
+    ) -> Response:
+        """Send to the server, as a transport does; each call counts as one to the outside."""
+        if url.startswith(world.ISSUER):
+            return self.fetch(method, url, headers=headers, body=body, timeout=timeout)
+        is_graph = url.startswith(self.server.graph_url)
+        with self.call(f"{method} {url.rpartition('/')[2].partition('?')[0]}"):
+            answer = transport.send(method, url, headers=headers, body=body, timeout=timeout)
+        if is_graph and self.answers_lost:
+            self.answers_lost -= 1
+            raise TransportError("the answer was lost")
+        return answer
+
+    def source(self) -> TokenSource:
+        """Return the token source of a token function just started."""
+        signer = self.signer()
+        return TokenSource(
+            signer=signer,
+            transport=self.send,
+            clock=_Clock(world=self),
+            sleep=lambda _: None,
+            fallback=Fallback(previous=signer.previous, told=lambda: None),
+        )
+
+    def hand(self) -> Hand:
+        """Return the hand of a token function just started."""
+        keys = self.signer()
+        sites = Sites(keys=keys, token=self.source().get, transport=self.send, now=self.clock)
+        return Hand(
+            identity="default",
+            keys=keys,
+            store=self.token_state,
+            clock=_Clock(world=self),
+            open_server=sites.open,
+        )
+
+    def bring(self) -> tuple[Errand, ...]:
+        """Run the hand."""
+        return self.hand().work([self.client])
+
+    def prove(self) -> Sight:
+        """Run the token function's schedule."""
+        self.bring()
+        return self._witness().look([self.client])
+
+    def _witness(self) -> Witness:
+        return super().witness(self.source().prove)
+
+    def begin(self) -> None:
+        """Live until the administrator has registered the first key."""
+        self.tick()
+        self.prove()
+        self.administrate()
+        self.now += QUARTER
+
+    def administrate(self) -> None:
+        """Register the active key's certificate, as an administrator does."""
+        active = self.active().kid
+        made = next(each for each in self.testimony().certificates if each.kid == active)
+        credential = key_credentials.from_der(base64.b64decode(made.der), key_id=clock.unique())
+        self.server.graph.directory.add(self.app, credential, self.now - timedelta(days=1))
+
+    def live_on(self, duration: timedelta) -> None:
+        """Let the time pass as the schedules have it, and get a token at every instant."""
+        until = self.now + duration
+        while self.now + TICK <= until:
+            self.now += TICK
+            self._prove_if_possible()
+            self.rotation().tick()
+            self.check()
+            self.get_token()
+        self.now = until
+
+    def get_token(self) -> None:
+        """Get a token with a new assertion; a refusal is an error."""
+        self.source().get(self.client, SCOPE)
+        assert self.server.decisions[-1].fault is None, "rule 9 was needed"
+        self.tokens += 1
+
+    def registered(self) -> list[str]:
+        """Return the x5t#S256 of each certificate that the application has."""
+        later = self.now + timedelta(days=1)
+        held = self.server.graph.directory.keys(self.app, later)
+        return sorted(thumbprint(each.der) for each in held)
+
+    def wanted(self) -> list[str]:
+        """Return the x5t#S256 of each key that servers are to know."""
+        return sorted(key.thumbprint for key in self.keyring().published)
