@@ -1,6 +1,7 @@
 """``provider``: the steps with our values in them, and every fault by its name and its mending."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -208,16 +209,26 @@ def test_a_content_type_of_json_is_any_of_its_names(
     assert command.faults("okta", "--issuer", us.issuer) == {}
 
 
-def test_a_slow_endpoint_is_told_with_the_provider_s_patience(
+def test_a_first_byte_that_comes_too_late_is_told_with_the_provider_s_patience(
     command: Command, us: KeySetServer
 ) -> None:
-    body = json.dumps(us.jwks).encode()
-    headers = {"content-type": "application/json"}
-    us.answer = Answer(body=body, headers=headers, delay=1.6)
+    us.answer = Answer(body=json.dumps(us.jwks).encode(), headers=us.headers, delay=1.6)
     ((fault, mend),) = command.faults("okta", "--issuer", us.issuer).values()
-    assert fault.startswith("it took 1.6")
+    assert fault.startswith("its first byte came after 1.")
     assert fault.endswith("okta may wait no longer than 1.50 s")
     assert "CDN" in mend
+
+
+def test_a_body_that_dawdles_behind_its_headers_is_not_called_late_to_its_first_byte(
+    command: Command, us: KeySetServer
+) -> None:
+    us.answer = Answer(body=json.dumps(us.jwks).encode(), headers=us.headers, dawdle=1.6)
+    code, out, _ = command("okta", "--issuer", us.issuer, "--check")
+    found = re.search(r"✓ our key set .+ \(first byte after (.+) s, all of it after (.+) s\)", out)
+    assert code == 0
+    assert found is not None
+    assert float(found[1]) < 1.5
+    assert float(found[2]) >= 1.6
 
 
 @pytest.mark.parametrize(

@@ -147,14 +147,20 @@ def _findings(entry: Provider, asked: _Asked) -> list[Finding]:
 
 def _fetched(url: str) -> Fetched:
     headers = {"accept": "application/json"}
-    began = time.monotonic()
+    moments, response, why = [time.monotonic()], None, ""
     try:
-        response, why = transport.send("GET", url, headers=headers, timeout=TIMEOUT), ""
+        response = transport.send(
+            "GET",
+            url,
+            headers=headers,
+            timeout=TIMEOUT,
+            at_first_byte=lambda: moments.append(time.monotonic()),
+        )
     except TransportError as error:
-        response, why = None, str(error)
-    return Fetched(
-        url=url, response=response, why=why, took=timedelta(seconds=time.monotonic() - began)
-    )
+        why = str(error)
+    moments.append(time.monotonic())
+    first, whole = (timedelta(seconds=moments[each] - moments[0]) for each in (1, -1))
+    return Fetched(url=url, response=response, why=why, first_byte_after=first, whole_after=whole)
 
 
 def _print_findings(found: list[Finding], *, as_json: bool) -> None:
