@@ -14,12 +14,13 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is sent back; ``delay`` is in seconds."""
+    """What is sent back; ``delay`` is in seconds, ``dawdle`` too: between headers and body."""
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0
+    dawdle: float = 0
 
 
 class KeySetServer(Loopback):
@@ -80,6 +81,7 @@ class KeySetServer(Loopback):
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
+                time.sleep(answer.dawdle)
                 self.wfile.write(answer.body)
 
         return Handler

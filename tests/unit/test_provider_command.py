@@ -1,32 +1,21 @@
 """``provider``: the steps with our values in them, and every fault by its name and its mending."""
 
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from machine_identity import jwk, providers
-from machine_identity.cli import main
 from machine_identity.publication import JWKS_PATH
 from tests.key_set_server import Answer, KeySetServer
-
-RSA = jwk.from_public_key(rsa.generate_private_key(65537, 2048).public_key(), "RS256")
-EC = jwk.from_public_key(ec.generate_private_key(ec.SECP256R1()).public_key(), "ES256")
-WHOLE: dict[str, Any] = {
-    "response_types_supported": ["id_token"],
-    "subject_types_supported": ["public"],
-    "id_token_signing_alg_values_supported": ["RS256"],
-    "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-}
+from tests.provider_command import EC, RSA, WHOLE, Command, deployed
 
 
 @pytest.fixture
 def us() -> Iterator[KeySetServer]:
-    with KeySetServer({"keys": [RSA, EC]}) as server:
-        server.metadata = {**WHOLE, "jwks_uri": server.issuer + JWKS_PATH}
-        server.headers = {"content-type": "application/json"}
+    with deployed() as server:
         yield server
 
 
@@ -35,29 +24,6 @@ def them() -> Iterator[KeySetServer]:
     with KeySetServer({"keys": []}) as server:
         server.metadata = {**WHOLE, "token_endpoint": f"{server.issuer}/token"}
         yield server
-
-
-class Command:
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["provider", *words])
-        printed = self._capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, printed.out, printed.err
-
-    def faults(self, *words: str) -> dict[str, tuple[str, str]]:
-        """Return what a check found wrong, and how each is mended; the exit code says if any."""
-        code, out, _ = self(*words, "--check", "--json")
-        checks = json.loads(out)["checks"]
-        found = {each["check"]: (each["fault"], each["mend"]) for each in checks}
-        wrong = {what: pair for what, pair in found.items() if pair[0]}
-        assert code == (6 if wrong else 0)
-        assert all(mend for _, mend in wrong.values())
-        assert not any(mend for fault, mend in found.values() if not fault)
-        return wrong
 
 
 @pytest.fixture
@@ -118,7 +84,7 @@ def test_an_unknown_provider_and_a_bad_url_are_one_sentence(command: Command) ->
         "Error: settings: --issuer must be an https URL without query, fragment or user\n",
     )
     code, _, err = command("okta", "--check")
-    assert (code, "--issuer is required with --check" in err) == (2, True)
+    assert (code, "--check needs --issuer or --stack" in err) == (2, True)
 
 
 # What is wrong
@@ -208,16 +174,26 @@ def test_a_content_type_of_json_is_any_of_its_names(
     assert command.faults("okta", "--issuer", us.issuer) == {}
 
 
-def test_a_slow_endpoint_is_told_with_the_provider_s_patience(
+def test_a_first_byte_that_comes_too_late_is_told_with_the_provider_s_patience(
     command: Command, us: KeySetServer
 ) -> None:
-    body = json.dumps(us.jwks).encode()
-    headers = {"content-type": "application/json"}
-    us.answer = Answer(body=body, headers=headers, delay=1.6)
+    us.answer = Answer(body=json.dumps(us.jwks).encode(), headers=us.headers, delay=1.6)
     ((fault, mend),) = command.faults("okta", "--issuer", us.issuer).values()
-    assert fault.startswith("it took 1.6")
+    assert fault.startswith("its first byte came after 1.")
     assert fault.endswith("okta may wait no longer than 1.50 s")
     assert "CDN" in mend
+
+
+def test_a_body_that_dawdles_behind_its_headers_is_not_called_late_to_its_first_byte(
+    command: Command, us: KeySetServer
+) -> None:
+    us.answer = Answer(body=json.dumps(us.jwks).encode(), headers=us.headers, dawdle=1.6)
+    code, out, _ = command("okta", "--issuer", us.issuer, "--check")
+    found = re.search(r"✓ our key set .+ \(first byte after (.+) s, all of it after (.+) s\)", out)
+    assert code == 0
+    assert found is not None
+    assert float(found[1]) < 1.5
+    assert float(found[2]) >= 1.6
 
 
 @pytest.mark.parametrize(

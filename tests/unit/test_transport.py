@@ -3,6 +3,7 @@
 import gc
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -204,6 +205,38 @@ def test_no_repr_shows_a_header_or_a_body() -> None:
         given = get(server.url)
     assert (given.headers["set-cookie"], given.body) == ("secret", b"secret")
     assert "secret" not in repr(given)
+
+
+def test_the_first_byte_is_told_of_once_and_before_the_rest_has_come() -> None:
+    told, in_time = list[str](), threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        server.heard(connection)
+        connection.sendall(OK[:1])
+        if in_time.wait(PATIENT.total_seconds() / 2):
+            told.append("before the rest")
+        connection.sendall(OK[1:])
+
+    def first_byte() -> None:
+        told.append("first byte")
+        in_time.set()
+
+    with Server(script) as server:
+        send("GET", server.url, headers={}, timeout=PATIENT, at_first_byte=first_byte)
+    assert told == ["first byte", "before the rest"]
+
+
+def test_where_nothing_comes_no_first_byte_is_told_of() -> None:
+    told: list[bool] = []
+    with answering() as server, pytest.raises(TransportError):
+        send(
+            "GET",
+            server.url,
+            headers={},
+            timeout=PATIENT,
+            at_first_byte=lambda: told.append(True),
+        )
+    assert told == []
 
 
 # What is not taken

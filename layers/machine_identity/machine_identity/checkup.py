@@ -35,14 +35,16 @@ _METHOD: Final = "private_key_jwt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What came of asking for one URL, and how long it took to the last byte."""
+    """What came of asking for one URL, and how long it took, connecting and all."""
 
     url: str
     response: Response | None
     """None where there was no answer."""
     why: str = ""
     """Why not."""
-    took: timedelta
+    first_byte_after: timedelta
+    """Where nothing came, how long it was waited for."""
+    whole_after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +197,16 @@ def _typed(what: str, answer: Response) -> Finding:
 
 
 def _timed(what: str, fetched: Fetched, provider: Provider) -> Finding:
-    took, limit = _seconds(fetched.took), _seconds(provider.fetch_limit)
-    is_late = fetched.took > provider.fetch_limit
-    fault = f"it took {took} s, and {provider.name} may wait no longer than {limit} s"
+    """Judge the first byte; how long the rest took is told, and judged by nobody."""
+    first, limit = _seconds(fetched.first_byte_after), _seconds(provider.fetch_limit)
+    told = f"first byte after {first} s, all of it after {_seconds(fetched.whole_after)} s"
+    is_late = fetched.first_byte_after > provider.fetch_limit
+    fault = (
+        f"its first byte came after {first} s, and {provider.name} may wait no longer than "
+        f"{limit} s"
+    )
     mend = "Ask again, since a first answer may be a cold start; a CDN in front makes it fast."
-    return _found(f"{what} comes in time ({took} s)", fault if is_late else "", mend)
+    return _found(f"{what} comes in time ({told})", fault if is_late else "", mend)
 
 
 def _issuer(what: str, wanted: str, told: object) -> Finding:

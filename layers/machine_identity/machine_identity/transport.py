@@ -12,7 +12,7 @@ No retries, no cookies, no proxies, no pool: a frozen Lambda would keep dead con
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, Protocol, Self
 from urllib.parse import SplitResult, urlsplit
@@ -46,20 +46,24 @@ class Transport(Protocol):
 _contexts: list[ssl.SSLContext] = []
 
 
-def send(
+def send(  # noqa: PLR0913 - a Transport's own, and who wants to know of the first byte
     method: str,
     url: str,
     *,
     headers: Mapping[str, str],
     body: bytes | None = None,
     timeout: timedelta,
+    at_first_byte: Callable[[], None] | None = None,
 ) -> Response:
-    """Send one request over HTTPS, or over HTTP to loopback: the Transport of production."""
+    """Send one request over HTTPS, or over HTTP to loopback: the Transport of production.
+
+    ``at_first_byte`` is called once, as soon as anything of an answer has arrived.
+    """
     deadline = time.monotonic() + timeout.total_seconds()
     parts = _parts(url)
     try:
         octets = http1.request(method, parts, headers, body)
-        return _answered(parts, octets, deadline)
+        return _answered(parts, octets, deadline, at_first_byte)
     except (OSError, ValueError) as error:
         reason = type(error).__name__
         raise TransportError(f"no answer from {parts.hostname}: {reason}") from None
@@ -117,7 +121,9 @@ class _Wire:
         return self._sock
 
 
-def _answered(url: SplitResult, request: bytes, deadline: float) -> Response:
+def _answered(
+    url: SplitResult, request: bytes, deadline: float, at_first_byte: Callable[[], None] | None
+) -> Response:
     """Send the request to the host of ``url`` and read what it answers."""
     host = str(url.hostname)
     port = _PORTS[url.scheme] if url.port is None else url.port
@@ -125,9 +131,11 @@ def _answered(url: SplitResult, request: bytes, deadline: float) -> Response:
         if url.scheme == "https":
             wire.secure(_context(), host)
         wire.send(request)
-        reading, answer = http1.Reading(), None
-        while answer is None:
-            answer = reading.take(wire.receive())
+        reading, octets = http1.Reading(), wire.receive()
+        if octets and at_first_byte is not None:
+            at_first_byte()
+        while (answer := reading.take(octets)) is None:
+            octets = wire.receive()
     if answer.status in _REDIRECTS:
         raise UnusableResponseError("a redirect, which is never followed")
     return answer

@@ -14,3 +14,7 @@ class AwsError(MachineIdentityError):
         super().__init__(f"{operation} failed: {code}")
         self.operation = operation
         self.code = code
+
+
+class StackError(MachineIdentityError):
+    """A stack cannot be read, or is not as it was deployed; the sentence says what to do."""

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from machine_identity.aws import AwsError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
@@ -28,6 +29,10 @@ for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 
+@overload
+def client(
+    service: Literal["cloudformation"], *, attempts: int = ..., patience: timedelta = ...
+) -> "CloudFormationClient": ...
 @overload
 def client(
     service: Literal["kms"], *, attempts: int = ..., patience: timedelta = ...

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from machine_identity.aws import AwsError
+from machine_identity.aws import AwsError, StackError
 from machine_identity.client_assertion import SigningError
 from machine_identity.client_registration.answers import RegistrationError
 from machine_identity.errors import (
@@ -24,9 +24,10 @@ Exit codes:
   3  the authorization server gave no token, or did not do to a client what was asked,
      or nothing signs at present
   4  the API gave no answer, or refused
-  5  AWS gave no key, or does not sign with it
+  5  AWS gave no key, does not sign with it, or shows no such stack as deployed
 """
 _UNUSABLE, _NO_TOKEN, _NO_ANSWER, _NO_KEY = 2, 3, 4, 5
+_NO_STACK: Final = _NO_KEY
 
 
 class ApiError(MachineIdentityError):
@@ -46,6 +47,8 @@ def one_sentence(*, as_json: bool) -> Iterator[None]:
         code, sentence, status = "api", str(error), _NO_ANSWER
     except (AwsError, SigningError) as error:
         code, sentence, status = "key", str(error), _NO_KEY
+    except StackError as error:
+        code, sentence, status = "stack", str(error), _NO_STACK
     else:
         return
     if as_json:
