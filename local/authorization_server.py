@@ -23,7 +23,15 @@ from typing import Final, Self, assert_never
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from local import access_tokens, assertions, entra_errors, graph, key_credentials, token_requests
+from local import (
+    access_tokens,
+    assertions,
+    entra_errors,
+    graph,
+    key_credentials,
+    proofs,
+    token_requests,
+)
 from local.assertions import Assertion
 from local.directory import Directory
 from local.entra_errors import EntraError, Fault
@@ -87,6 +95,7 @@ class AuthorizationServer:
         key_set_cache: timedelta | None = None,
         refetches_on_unknown_kid: bool = False,
         propagation: timedelta = timedelta(),
+        proof_audience: str = proofs.AUDIENCE,
         trace: Trace = _untold,
         tls: SSLContext | None = None,
     ) -> None:
@@ -104,9 +113,8 @@ class AuthorizationServer:
         self._trace = trace
         self._directory = Directory(propagation=propagation)
         self._key = access_tokens.IssuerKey(now())
-        self.graph = Graph(
-            directory=self._directory, tokens=self._key, rules=ProofRules(leeway=leeway), now=now
-        )
+        rules = ProofRules(audience=proof_audience, leeway=leeway)
+        self.graph = Graph(directory=self._directory, tokens=self._key, rules=rules, now=now)
         self._server = LoopbackServer(self._application(), now=now, tls=tls)
 
     @property

@@ -5,22 +5,29 @@ registers the very first certificate, and does nothing after that.
 """
 
 import base64
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from local import key_credentials
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local import key_credentials, proofs
 from local.authorization_server import AuthorizationServer
 from local.graph import READ_ROLE
 from local.registrations import API_URI, GRAPH, ROLE, App, Certificates
-from machine_identity import clock, transport
-from machine_identity.certificate import thumbprint
+from machine_identity import certificate, clock, jwk, transport
+from machine_identity import testimony as testimonies
+from machine_identity.aws.s3 import Document
+from machine_identity.certificate import Terms, thumbprint
+from machine_identity.client_assertion import SigningKey
 from machine_identity.errors import TransportError
 from machine_identity.http1 import Response
 from machine_identity.policy import CanaryTimes, Policy
 from machine_identity.providers import PROVIDERS, ByGraph, Client
 from machine_identity.sites import Sites
+from machine_identity.testimony import Testimony
 from machine_identity.token_source import Fallback, TokenSource
 from machine_identity.witness import Sight, Witness
 from machine_identity.witness.hand import Errand, Hand
@@ -61,9 +68,12 @@ class World(world.World):
         policy: Policy = POLICY,
         can_list: bool = False,
         propagation: timedelta = timedelta(minutes=2),
+        proof_audience: str = proofs.AUDIENCE,
     ) -> None:
         super().__init__(policy=policy)
-        self.server = AuthorizationServer(now=self.clock, propagation=propagation)
+        self.server = AuthorizationServer(
+            now=self.clock, propagation=propagation, proof_audience=proof_audience
+        )
         self.answers_lost = 0
         """How many answers of Graph will not arrive."""
         self.tokens = 0
@@ -162,6 +172,33 @@ class World(world.World):
         made = next(each for each in self.testimony().certificates if each.kid == active)
         credential = key_credentials.from_der(base64.b64decode(made.der), key_id=clock.unique())
         self.server.graph.directory.add(self.app, credential, self.now - timedelta(days=1))
+
+    def foreign_certificate(self) -> bytes:
+        """Return the certificate of a key that is not ours, made as ours are."""
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        kid = jwk.from_public_key(private.public_key(), "RS256")["kid"]
+        terms = Terms(
+            identity="default",
+            serial=7,
+            not_before=world.START - timedelta(days=1),
+            not_after=world.START + timedelta(days=90),
+        )
+        return certificate.self_signed(
+            terms, SigningKey(kid=kid, algorithm="RS256", private_key=private)
+        )
+
+    def register_foreign_key(self) -> str:
+        """Register it, as whoever has a stolen key can; return its SHA-1 thumbprint."""
+        der = self.foreign_certificate()
+        credential = key_credentials.from_der(der, key_id=clock.unique())
+        self.server.graph.directory.add(self.app, credential, self.now)
+        return certificate.sha1(der)
+
+    def write_testimony(self, change: Callable[[Testimony], Testimony]) -> None:
+        """Write the testimony by hand."""
+        body = testimonies.serialise(change(self.testimony()))
+        tag = hashlib.sha256(body).hexdigest()
+        self.state.documents["default/evidence.json"] = Document(body=body, tag=tag)
 
     def live_on(self, duration: timedelta) -> None:
         """Let the time pass as the schedules have it, and get a token at every instant."""

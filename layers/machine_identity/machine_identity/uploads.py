@@ -19,7 +19,7 @@ Everything follows from (keyring, testimony, site, now). Nothing is sent or sign
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from machine_identity import certificate
@@ -232,6 +232,20 @@ def untold(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) ->
     return _with_listing(testimony, Listing(client=site.client, at=now, is_told=False))
 
 
+def suspicions(testimony: Testimony) -> tuple[str, ...]:
+    """Return what people have to look at when a key was stolen: with it others may be added."""
+    told = testimony.listings
+    return tuple(_suspicion(each) for each in told if each.strangers or not each.is_told)
+
+
+def _suspicion(listing: Listing) -> str:
+    of = f"the client {listing.client}"
+    if listing.strangers:
+        names, at = ", ".join(listing.strangers), listing.at.astimezone(UTC).isoformat()
+        return f"{of} has credentials that are not ours, as of {at}: {names}"
+    return f"{of} may have credentials that are not ours: its server does not tell us; look there"
+
+
 def _read(key: Key, testimony: Testimony | None) -> Certificate | None:
     """Return a certificate of ours of that very key; None for none, or for another's."""
     told = () if testimony is None else testimony.certificates
@@ -296,7 +310,7 @@ def _may_be_there(key: Key, known: Upload, testimony: Testimony) -> bool:
 
 
 def _is_listing_due(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> bool:
-    """Once a day; at once after a revocation, and when it would settle a lost answer."""
+    """Once a day; after a revocation, and when it would tell what a lost answer did not."""
     if site.is_repeatable:
         return False
     last = next((each for each in testimony.listings if each.client == site.client), None)
@@ -305,12 +319,12 @@ def _is_listing_due(keyring: Keyring, testimony: Testimony, site: Site, now: dat
     if not last.is_told:
         return False
     revoked = (key.revoked_at for key in keyring.keys if key.revoked_at is not None)
-    lost = (
+    nameless = (
         each.asked_at + SETTLES
         for each in testimony.uploads
-        if each.client == site.client and each.asked_at and not each.added_at and not each.ended_at
+        if each.client == site.client and each.asked_at and not each.key_id and not each.ended_at
     )
-    return any(last.at < at <= now for at in (*revoked, *lost))
+    return any(last.at < at <= now for at in (*revoked, *nameless))
 
 
 def _with_listing(testimony: Testimony, listing: Listing) -> Testimony:

@@ -12,6 +12,7 @@ for whoever trusted the key (``aftermath``).
 from contextlib import suppress
 from dataclasses import replace
 
+from machine_identity import uploads
 from machine_identity.aws import AwsError
 from machine_identity.errors import ConflictError, MachineIdentityError
 from machine_identity.keyring import Keyring, KeyringError
@@ -22,6 +23,7 @@ from machine_identity.rotation.recording import ATTEMPTS, NAMELESS, Recording
 from machine_identity.rotation.runner import Course, Runner
 from machine_identity.rotation.world import World
 from machine_identity.steps import Disable, Done, Failed, Step, Wait
+from machine_identity.testimony import Testimony
 
 
 def revoke(runner: Runner, kid: str, reason: str) -> Revocation:
@@ -127,6 +129,7 @@ class _Emergency:
 
     def _told(self, course: Course) -> Revocation:
         self._notes += [str(error) for error in course.errors]
+        self._notes += uploads.suspicions(course.evidence.testimony or Testimony())
         known = (course.held.keyring, self._journal.keyring or course.held.keyring)
         found = Found(
             keyring=max(known, key=lambda keyring: keyring.revision),

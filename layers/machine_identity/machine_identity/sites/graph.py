@@ -16,6 +16,7 @@ from machine_identity.entra_answers import KeyFailure, KeyRollError
 from machine_identity.entra_keys import KeyRequest
 from machine_identity.errors import SettingsError, TransportError, UploadError
 from machine_identity.providers import ByGraph
+from machine_identity.testimony import Upload
 from machine_identity.transport import Transport
 
 TIMEOUT: Final = timedelta(seconds=5)
@@ -50,23 +51,23 @@ class GraphSite:
     transport: Transport
     now: Callable[[], datetime]
 
-    def publish(self, kid: str, certificate: bytes, *, failures: int) -> str:
+    def publish(self, known: Upload, certificate: bytes) -> str:
         """Have the certificate registered, and return Graph's ID of it. Raises UploadError."""
         asked = entra_keys.add_key_request(
             object_id=self.upload.object_id,
             certificate=certificate,
-            proof=self._proof(failures),
+            proof=self._proof(known),
             access_token=self.access_token,
-            display_name=f"machine-identity {kid}",
+            display_name=f"machine-identity {known.kid}",
         )
         return self._processed(asked, entra_answers.process_added)
 
-    def withdraw(self, key_id: str, *, failures: int) -> None:
-        """Have the certificate of that ID removed. Raises UploadError."""
+    def withdraw(self, known: Upload) -> None:
+        """Have the certificate removed that Graph has an ID for. Raises UploadError."""
         asked = entra_keys.remove_key_request(
             object_id=self.upload.object_id,
-            key_id=key_id,
-            proof=self._proof(failures),
+            key_id=known.key_id,
+            proof=self._proof(known),
             access_token=self.access_token,
         )
         self._processed(asked, entra_answers.process_removed)
@@ -87,15 +88,16 @@ class GraphSite:
             raise
         return {each.thumbprint or each.key_id: each.key_id for each in listed}
 
-    def _proof(self, failures: int) -> str:
+    def _proof(self, known: Upload) -> str:
         audiences = entra_keys.PROOF_AUDIENCES
+        refused = known.failures if known.code == KeyFailure.PROOF else 0
         try:
             return entra_keys.proof(
                 self.prover.key,
                 certificate=self.prover.certificate,
                 object_id=self.upload.object_id,
                 now=self.now(),
-                audience=audiences[failures % len(audiences)],
+                audience=audiences[refused % len(audiences)],
             )
         except (AwsError, SettingsError) as error:
             raise UploadError("not_signed") from error

@@ -35,7 +35,7 @@ _NOT_CERTIFIED: Final = "no_certificate"
 class Server(Protocol):
     """A server to which keys are brought; every verb may raise UploadError."""
 
-    def publish(self, kid: str, certificate: bytes, *, failures: int) -> str:
+    def publish(self, known: Upload, certificate: bytes) -> str:
         """Have it take the key, and return what it calls it, if it has a name of its own."""
         ...
 
@@ -43,7 +43,7 @@ class Server(Protocol):
         """Return its names of the keys that it has, by certificate; None if it does not tell."""
         ...
 
-    def withdraw(self, key_id: str, *, failures: int) -> None:
+    def withdraw(self, known: Upload) -> None:
         """Have it drop the key; one that it does not know is ``unknown_key``."""
         ...
 
@@ -177,7 +177,7 @@ class _Visit:
         self._begin(before, asked)
         try:
             der = b"" if made is None else made.der
-            key_id = server.publish(kid, der, failures=before.failures)
+            key_id = server.publish(before, der)
         except UploadError as error:
             if not error.is_lost:
                 self._write(uploads.failed(asked, error.code, self._clock.now()))
@@ -188,7 +188,7 @@ class _Visit:
     def _remove(self, kid: str, server: Server, testimony: Testimony) -> Errand:
         known = uploads.upload(testimony, self._site, kid)
         try:
-            server.withdraw(known.key_id, failures=known.failures)
+            server.withdraw(known)
         except UploadError as error:
             if error.code != _UNKNOWN_KEY or not self._is_settled(known):
                 raise
