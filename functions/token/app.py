@@ -129,6 +129,9 @@ def prove() -> dict[str, Any]:
     """Bring keys where that is due, try the standby key, and answer what came of it."""
     try:
         known = clients.usable(clock.now())
+        for fault in clients.faults:
+            logger.warning("a client cannot be used", extra={"why": fault})
+        count("ClientsFaulty", len(clients.faults))
         brought = bring(known)
         sight = canary.look(known)
     except (*UNSAID, TokenRequestError) as error:

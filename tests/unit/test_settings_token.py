@@ -328,7 +328,11 @@ def test_rule_2_the_usable_clients_are_those_that_a_caller_could_name(world: Wor
         }
     )
     found = world.clients.usable(NOW)
-    assert [each.name for each in found] == ["billing", "default", "audit"]
+    assert [each.name for each in found] == ["default", "billing", "audit"]
+    assert [each.partition(" must")[0] for each in world.clients.faults] == [
+        "clients.json: broken",
+        "clients.json: the published set is no name of a client",
+    ]
     clients = Clients(read(**DEFAULT), world.bucket)
     found = clients.usable(NOW)
     assert [each.name for each in found] == ["default", "billing", "audit"]

@@ -8,14 +8,14 @@ clients stand by name in ``{identity}/clients.json`` in the state bucket::
                  "client_id": "…", "scope": "…", "subject": "…"}}
 
 ``subject`` may be left out, ``provider`` may be an object of the operator's own (see
-``providers``), and ``upload`` says how our keys are brought there (see ``upload``). An entry
-``default`` counts if the environment has no such client. A fault in one leaves the others usable.
+``providers``), and ``upload`` says how our keys are brought there (see ``upload``). Of an entry
+``default`` that alone counts if the environment has such a client, else all of it. A fault in one
+leaves the others usable.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -109,6 +109,8 @@ class Clients:
         self._bucket = bucket
         self._entries: Mapping[str, object] = {}
         self._read_at: datetime | None = None
+        self.faults: tuple[str, ...] = ()
+        """What was wrong with the entries when ``usable`` looked last."""
 
     def named(self, name: str, now: datetime) -> Client:
         """Return the client of that name. Raises TokenRequestError."""
@@ -128,16 +130,25 @@ class Clients:
     def usable(self, now: datetime) -> tuple[Client, ...]:
         """Return all clients that a caller could name and get a token for, the default one first.
 
-        An entry with a fault gets no token by any key. Raises TokenRequestError if nobody can say
-        which there are.
+        An entry with a fault gets no token by any key, and is told in ``faults``. Raises
+        TokenRequestError if nobody can say which there are.
         """
-        found = [] if self._default is None else [self._default]
-        for name, entry in self._known(now).items():
-            is_hidden = name == DEFAULT_CLIENT and self._default is not None
-            if _NAME.fullmatch(name) and not is_hidden:
-                with suppress(SettingsError):
-                    found.append(_from_entry(name, entry))
+        found: list[Client] = []
+        faults: list[str] = []
+        entries = {DEFAULT_CLIENT: {}, **self._known(now)} if self._default else self._known(now)
+        for name, entry in sorted(entries.items(), key=lambda each: each[0] != DEFAULT_CLIENT):
+            try:
+                found.append(self._usable(name, entry))
+            except SettingsError as error:
+                faults.append(str(error))
+        self.faults = tuple(faults)
         return tuple(found)
+
+    def _usable(self, name: str, entry: object) -> Client:
+        if name != DEFAULT_CLIENT or self._default is None:
+            return _from_entry(name, entry)
+        given = entry.get("upload") if isinstance(entry, dict) else None
+        return self._default if given is None else _brought(self._default, given)
 
     def _known(self, now: datetime) -> Mapping[str, object]:
         if self._read_at is None or not timedelta() <= now - self._read_at < CLIENTS_LIFETIME:
@@ -212,7 +223,9 @@ def _provider(environment: Environment) -> Provider:
 
 
 def _from_entry(name: str, entry: object) -> Client:
-    where = f"clients.json: {name}"
+    where = f"clients.json: {printable(name)}"
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"{where} is no name of a client")
     if not isinstance(entry, dict):
         raise SettingsError(f"{where} must be an object")
     fields: dict[str, Any] = {**entry}
@@ -228,9 +241,12 @@ def _from_entry(name: str, entry: object) -> Client:
     if not all(isinstance(each, str) for each in fields.values()):
         raise SettingsError(f"{where} must be an object whose values are strings")
     made = client(name, provider, fields, lambda field: f"{where}: {field}")
-    if brought is None:
-        return made
-    return replace(made, upload=upload(brought, provider, f"{where}: upload"))
+    return made if brought is None else _brought(made, brought)
+
+
+def _brought(made: Client, given: object) -> Client:
+    label = f"clients.json: {made.name}: upload"
+    return replace(made, upload=upload(given, made.provider, label))
 
 
 def _invalid(sentence: str) -> TokenRequestError:
