@@ -10,6 +10,7 @@ def policy(provider: Provider) -> Policy:
     """Return the timing contract with a provider, as the rotation function makes it."""
     return Policy(
         key_set_cache=provider.key_set_cache,
+        uploads=provider.is_uploaded_to,
         provider_leeway=provider.leeway,
         assertion_lifetime=provider.assertion_lifetime,
     )

@@ -103,6 +103,8 @@ class Expectations:
 def app_for(provider: Provider, *, client_id: str, public_url: str, subject: str = "") -> App:
     """Return the app of a machine that publishes under ``public_url``, for that provider."""
     credential: Credential = PrivateKeyJwt(jwks_uri=public_url + JWKS_PATH)
+    if provider.wants_certificates:
+        credential = Certificates(keys=())
     if provider.issuer is AssertionIssuer.OURS:
         credential = FederatedCredential(issuer=public_url, subject=subject or client_id)
     return App(client_id=client_id, provider=provider, credential=credential)

@@ -133,7 +133,7 @@ def prove() -> dict[str, Any]:
             logger.warning("a client cannot be used", extra={"why": fault})
         count("ClientsFaulty", len(clients.faults))
         brought = bring(known)
-        sight = canary.look(known)
+        sight = canary.look(known).until_at_most(hand().again_at)
     except (*UNSAID, TokenRequestError) as error:
         logger.warning("no trial", extra={"why": str(error)})
         count("CanaryFailed")

@@ -20,6 +20,7 @@ from bench import cost, timings
 from functions.uppercase.app import MAX_BODY_BYTES
 from local.template import load
 from machine_identity import jwk, jws, providers
+from machine_identity.channels import uploaded
 from machine_identity.errors import Refusal
 from machine_identity.settings.authorizer import AuthorizerSettings
 from tests.key_set_server import KeySetServer
@@ -89,6 +90,8 @@ def test_the_runbook_tells_what_to_do_about_every_metric_and_about_no_other() ->
         *re.findall(r'count\("(\w+)"', handlers),
         *re.findall(r'alarms(?:=|\.append)\("(\w+)"', decisions),
         *re.findall(r'"([A-Z]\w+)":', (core / "commands" / "metrics.py").read_text()),
+        uploaded.WANTED,
+        uploaded.LAPSING,
     }
     table = (ROOT / "docs" / "runbook.md").read_text().split("| metric |")[1].split("\n\n")[0]
     named = {

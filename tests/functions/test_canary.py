@@ -134,7 +134,7 @@ def test_rule_2_the_schedule_proves_the_standby_key_and_answers_without_a_token(
         "strangers": [],
         "wait": {
             "until": (READY + timedelta(minutes=10)).isoformat(),
-            "why": "no trial is due before (rule 2)",
+            "why": "nothing is due before",
         },
     }
     printed = "".join(capfd.readouterr())

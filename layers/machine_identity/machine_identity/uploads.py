@@ -176,6 +176,15 @@ def next_act(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) 
     return List() if _is_listing_due(keyring, testimony, site, now) else None
 
 
+def again_at(testimony: Testimony, now: datetime) -> datetime | None:
+    """Return when there may be more to do though the keyring does not change; None is never."""
+    open_still = [each for each in testimony.uploads if each.ended_at is None]
+    lost = (now + FIRST_PAUSE for each in open_still if each.asked_at and not each.added_at)
+    failed = (at for each in open_still if (at := _paused_until(each)) is not None)
+    listings = (each.at + LISTING_INTERVAL for each in testimony.listings)
+    return min((*lost, *failed, *listings), default=None)
+
+
 def asking(known: Upload, now: datetime) -> Upload:
     """Return the record to write before the server is asked to take the key."""
     return replace(
@@ -265,10 +274,13 @@ def _is_wanted(key: Key, site: Site) -> bool:
 
 
 def _is_pausing(known: Upload, now: datetime) -> bool:
-    if known.failed_at is None:
-        return False
+    until = _paused_until(known)
+    return until is not None and now < until
+
+
+def _paused_until(known: Upload) -> datetime | None:
     pause = LONGEST_PAUSE if known.failures > _SHORT_PAUSES else FIRST_PAUSE
-    return now < known.failed_at + pause
+    return None if known.failed_at is None else known.failed_at + pause
 
 
 def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: datetime) -> bool:

@@ -78,6 +78,8 @@ class Hand:
         self._clock = clock
         self._open = open_server
         self._document = TestimonyDocument(store, identity=identity)
+        self.again_at: datetime | None = None
+        """When there may be more to do though the keyring does not change, after ``work``."""
 
     def work(self, clients: Iterable[Client], *, is_certified: bool = False) -> tuple[Errand, ...]:
         """Make the certificates that are wanted, and do what is due at each client's server.
@@ -96,6 +98,7 @@ class Hand:
         for each in clients:
             if each.name in sites:
                 done += self._visit(keyring, each, sites[each.name], began_at)
+        self.again_at = uploads.again_at(self._document.read(), self._clock.now())
         return tuple(done)
 
     def _certify(self, keyring: Keyring) -> list[Errand]:

@@ -12,7 +12,7 @@ said. It judges neither key, and no caller of the token function waits for a run
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from machine_identity import canary
 from machine_identity.errors import TokenRequestError
@@ -44,6 +44,10 @@ class Sight:
         """How many of those that were tried refused the standby key."""
         return sum(each.refused_at is not None for each in self.tried)
 
+    def until_at_most(self, at: datetime | None) -> Self:
+        """Return it with a wait that does not last longer."""
+        return self if at is None else replace(self, until=min(self.until, at))
+
     def answer(self) -> dict[str, Any]:
         """Return it as JSON, with the wait in the manner of rotation's."""
         return {
@@ -51,7 +55,10 @@ class Sight:
             "revision": self.testimony.revision,
             "trials": [_row(each) for each in self.tried],
             "strangers": list(self.testimony.strangers),
-            "wait": {"until": self.until.isoformat(), "why": "no trial is due before (rule 2)"},
+            "wait": {
+                "until": self.until.isoformat(),
+                "why": "nothing is due before",
+            },
         }
 
 
