@@ -9,7 +9,7 @@ from machine_identity.canary import PUBLISHED_SET
 from machine_identity.evidence import Observation, Seen, Unseen
 from machine_identity.keyring import Incoming, Intent, Key, Keyring, Outgoing, State, Surplus
 from machine_identity.policy import Policy
-from machine_identity.testimony import Fallback, Testimony, Trial
+from machine_identity.testimony import Fallback, Testimony, Trial, Upload
 from tests.keyrings import POLICY, SECOND, START, key, ring
 
 NAMES = ("k1", "k2", "k3", "k4", "k5")
@@ -43,7 +43,12 @@ def policies(draw: st.DrawFn) -> Policy:
     least = waits.publication_interval() + waits.retire_interval + 2 * waits.tick_interval
     most_live_keys = draw(st.integers(3, 8))
     interval = least + draw(minutes)
-    return Policy(rotation_interval=interval, most_live_keys=most_live_keys, **settings)
+    return Policy(
+        rotation_interval=interval,
+        most_live_keys=most_live_keys,
+        uploads=draw(st.booleans()),
+        **settings,
+    )
 
 
 @st.composite
@@ -59,6 +64,9 @@ def keys(draw: st.DrawFn, name: str, state: State) -> Key:
         may_sign_until=draw(st.none() | instants),
         disabled_at=draw(st.none() | instants),
         deletion_at=draw(st.none() | instants),
+        certificate_from=START - timedelta(days=40),
+        certificate_until=draw(st.none() | instants),
+        thumbprint=draw(st.sampled_from(["", "thumbprint"])),
     )
 
 
@@ -122,7 +130,18 @@ def accounts(draw: st.DrawFn, keyring: Keyring) -> Testimony:
             active_refused=draw(st.booleans()),
         )
     fallback = st.builds(Fallback, kid=st.just(kid), previous=st.sampled_from(NAMES), at=instants)
-    return Testimony(trials=tuple(told.values()), fallback=draw(st.none() | fallback))
+    upload = st.builds(
+        Upload,
+        client=st.just("default"),
+        kid=st.sampled_from(NAMES),
+        asked_at=st.none() | instants,
+        ended_at=st.none() | instants,
+    )
+    return Testimony(
+        trials=tuple(told.values()),
+        fallback=draw(st.none() | fallback),
+        uploads=tuple(draw(st.lists(upload, max_size=3, unique_by=lambda each: each.kid))),
+    )
 
 
 @st.composite
