@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from machine_identity import publication, transitions, uploads
+from machine_identity import certification, publication, transitions
 from machine_identity.evidence import Evidence, OwnedKey, Standing
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring, Outgoing, State
@@ -175,7 +175,7 @@ def _known(
 
 def _certified(key: Key, policy: Policy, evidence: Evidence, now: datetime) -> Key:
     """Order the certificate that was made already, or else a new one."""
-    key = uploads.restored(key, evidence.testimony)
+    key = certification.restored(key, evidence.testimony)
     return key if key.certificate_from else transitions.ordered(key, policy, now)
 
 

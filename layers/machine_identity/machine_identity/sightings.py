@@ -11,7 +11,7 @@ It decides nothing: see ``lifecycle`` for the keys, and ``relocation`` for the i
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from machine_identity import publication, relocation, transitions, uploads
+from machine_identity import certification, publication, relocation, transitions
 from machine_identity.evidence import Evidence, Seen
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
@@ -36,7 +36,7 @@ def noted(keyring: Keyring, policy: Policy, evidence: Evidence) -> Keyring:
             longest = max(key.publication_interval, interval)
             keyring = keyring.with_key(replace(key, publication_interval=longest))
     keyring = relocation.noted(keyring, policy, evidence)
-    keyring = uploads.observed(keyring, evidence.testimony)
+    keyring = certification.observed(keyring, evidence.testimony)
     return transitions.with_longest_retire_interval(keyring, policy)
 
 

@@ -16,17 +16,14 @@ written before a server is asked and again after its answer.
 Everything follows from (keyring, testimony, site, now). Nothing is sent or signed here.
 """
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from machine_identity import certificate
-from machine_identity.certificate import Certificate, CertificateError, Terms
-from machine_identity.jwk import from_public_key
+from machine_identity import certificate, certification
 from machine_identity.keyring import Key, Keyring, State
-from machine_identity.testimony import Certified, Listing, Testimony, Trial, Upload
+from machine_identity.testimony import Listing, Testimony, Trial, Upload
 
 SETTLES: Final = timedelta(hours=1)
 """How long a server may take to know everywhere what it was told; Graph speaks of minutes."""
@@ -75,54 +72,6 @@ class List:
 
 
 type Act = Add | Remove | List
-
-
-def terms(key: Key, identity: str) -> Terms:
-    """Return what the keyring orders a key's certificate to say."""
-    first, until = key.certificate_from, key.certificate_until
-    if first is None or until is None:
-        raise AssertionError("the keyring orders no certificate of that key")
-    serial = certificate.serial_number(key.kid, first, until)
-    return Terms(identity=identity, serial=serial, not_before=first, not_after=until)
-
-
-def certified(key: Key, testimony: Testimony | None) -> Certificate | None:
-    """Return the certificate that was made of a key exactly as ordered, if one was."""
-    read = _read(key, testimony)
-    ordered = (key.certificate_from, key.certificate_until)
-    return read if read is not None and (read.not_before, read.not_after) == ordered else None
-
-
-def observed(keyring: Keyring, testimony: Testimony | None) -> Keyring:
-    """Return the keyring with the name of each certificate that was made; a name never changes."""
-    for key in keyring.published:
-        made = None if key.thumbprint else certified(key, testimony)
-        if made is not None:
-            keyring = keyring.with_key(replace(key, thumbprint=made.thumbprint))
-    return keyring
-
-
-def restored(key: Key, testimony: Testimony | None) -> Key:
-    """Return the record of a key with the order by which its certificate was made, if it was."""
-    read = None if key.certificate_from else _read(key, testimony)
-    if read is None:
-        return key
-    return replace(key, certificate_from=read.not_before, certificate_until=read.not_after)
-
-
-def uncertified(keyring: Keyring, testimony: Testimony) -> tuple[Key, ...]:
-    """Return the keys whose certificate is still to be made."""
-    return tuple(
-        key
-        for key in keyring.published
-        if key.certificate_from is not None and certified(key, testimony) is None
-    )
-
-
-def with_certificate(testimony: Testimony, made: Certified) -> Testimony:
-    """Return the testimony with a certificate that was made, in the place of a broken one."""
-    others = (each for each in testimony.certificates if each.kid != made.kid)
-    return replace(testimony, certificates=(*others, made))
 
 
 def upload(testimony: Testimony, site: Site, kid: str) -> Upload:
@@ -216,7 +165,7 @@ def listed(
     """
     ours: set[str] = set()
     for key in keyring.keys:
-        made = _read(key, testimony)
+        made = certification.read(key, testimony)
         if made is None:
             continue
         sha1 = certificate.sha1(made.der)
@@ -253,19 +202,6 @@ def _suspicion(listing: Listing) -> str:
         names, at = ", ".join(listing.strangers), listing.at.astimezone(UTC).isoformat()
         return f"{of} has credentials that are not ours, as of {at}: {names}"
     return f"{of} may have credentials that are not ours: its server does not tell us; look there"
-
-
-def _read(key: Key, testimony: Testimony | None) -> Certificate | None:
-    """Return a certificate of ours of that very key; None for none, or for another's."""
-    told = () if testimony is None else testimony.certificates
-    for each in (each for each in told if each.kid == key.kid):
-        try:
-            read = certificate.parse(base64.b64decode(each.der, validate=True))
-        except (ValueError, CertificateError):
-            return None
-        is_its_own = from_public_key(read.public_key, key.jwk["alg"])["kid"] == key.kid
-        return read if is_its_own else None
-    return None
 
 
 def _is_wanted(key: Key, site: Site) -> bool:

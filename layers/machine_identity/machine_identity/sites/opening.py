@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from machine_identity import uploads
+from machine_identity import certification
 from machine_identity.client_assertion import SigningError, SigningKey
 from machine_identity.client_credentials import AccessToken
 from machine_identity.errors import TokenRequestError, UploadError
@@ -64,7 +64,7 @@ class Sites:
     def _prover(self, keyring: Keyring, testimony: Testimony) -> Prover:
         """Return the active key: it is registered, or no token would be had with it either."""
         active = keyring.active
-        made = None if active is None else uploads.certified(active, testimony)
+        made = None if active is None else certification.certified(active, testimony)
         if active is None or made is None:
             raise UploadError("no_certificate")
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, assert_never
 
-from machine_identity import certificate, uploads
+from machine_identity import certificate, certification, uploads
 from machine_identity.aws import AwsError
 from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, UploadError
@@ -103,18 +103,18 @@ class Hand:
 
     def _certify(self, keyring: Keyring) -> list[Errand]:
         """Make each certificate that is not there, and keep it (rule 1 of ``uploads``)."""
-        keys = uploads.uncertified(keyring, self._document.read())
+        keys = certification.uncertified(keyring, self._document.read())
         return [self._certified(key, keyring) for key in keys]
 
     def _certified(self, key: Key, keyring: Keyring) -> Errand:
         """Make one; what KMS does not sign is tried again by the next run."""
         try:
             signing = self._keys.with_key(key, keyring).signing_key()
-            der = certificate.self_signed(uploads.terms(key, self._identity), signing)
+            der = certificate.self_signed(certification.terms(key, self._identity), signing)
         except (AwsError, SigningError):
             return Errand(client="", kid=key.kid, did="certify", code="not_signed")
         made = Certified(kid=key.kid, der=base64.b64encode(der).decode())
-        self._document.change(lambda standing: uploads.with_certificate(standing, made))
+        self._document.change(lambda standing: certification.with_certificate(standing, made))
         return Errand(client="", kid=key.kid, did="certify")
 
     def _visit(
@@ -172,7 +172,7 @@ class _Visit:
         return self._errand(act.kid, act, error.code)
 
     def _add(self, kid: str, server: Server, testimony: Testimony) -> Errand:
-        made = uploads.certified(self._keyring.key(kid), testimony)
+        made = certification.certified(self._keyring.key(kid), testimony)
         if made is None and not self._site.is_repeatable:
             raise UploadError(_NOT_CERTIFIED)
         before = uploads.upload(testimony, self._site, kid)
