@@ -58,6 +58,17 @@ _SIGNATURES: Final = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA384: "ES384",
 }
 """What a certificate of ours may be signed with, as the algorithm that its key must fit."""
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    SettingsError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised for octets that somebody else made."""
 
 
 class CertificateError(MachineIdentityError):
@@ -131,7 +142,7 @@ def parse(der: bytes) -> Certificate:
         read.verify_directly_issued_by(read)
     except InvalidSignature as error:
         raise CertificateError("the certificate is not signed by the key in it") from error
-    except (ValueError, TypeError, KeyError, SettingsError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise CertificateError("this is not a certificate that was made here") from error
     return Certificate(
         der=der,

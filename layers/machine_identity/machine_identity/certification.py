@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from machine_identity import certificate
 from machine_identity.certificate import Certificate, CertificateError, Terms
+from machine_identity.errors import SettingsError
 from machine_identity.jwk import from_public_key
 from machine_identity.keyring import Key, Keyring
 from machine_identity.testimony import Certified, Testimony
@@ -69,8 +70,8 @@ def read(key: Key, testimony: Testimony | None) -> Certificate | None:
     for each in (each for each in told if each.kid == key.kid):
         try:
             made = certificate.parse(base64.b64decode(each.der, validate=True))
-        except (ValueError, CertificateError):
+            kid = from_public_key(made.public_key, key.jwk["alg"])["kid"]
+        except (ValueError, CertificateError, SettingsError):
             return None
-        is_its_own = from_public_key(made.public_key, key.jwk["alg"])["kid"] == key.kid
-        return made if is_its_own else None
+        return made if kid == key.kid else None
     return None
