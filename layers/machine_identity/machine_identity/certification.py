@@ -58,8 +58,13 @@ def uncertified(keyring: Keyring, testimony: Testimony) -> tuple[Key, ...]:
     )
 
 
-def with_certificate(testimony: Testimony, made: Certified) -> Testimony:
-    """Return the testimony with a certificate that was made, in the place of a broken one."""
+def with_certificate(testimony: Testimony, key: Key, made: Certified) -> Testimony:
+    """Return the testimony with a certificate that was made, in the place of a broken one.
+
+    If another run was quicker its certificate stays, since somebody may have been shown it.
+    """
+    if certified(key, testimony) is not None:
+        return testimony
     others = (each for each in testimony.certificates if each.kid != made.kid)
     return replace(testimony, certificates=(*others, made))
 

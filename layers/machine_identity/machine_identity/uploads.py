@@ -75,54 +75,71 @@ type Act = Add | Remove | List
 
 
 def upload(testimony: Testimony, site: Site, kid: str) -> Upload:
-    """Return how far a key has come there, begun or not."""
-    begun = (each for each in testimony.uploads if (each.client, each.kid) == (site.client, kid))
+    """Return how far a key has come there, begun or not, whatever the client was called then."""
+    name = (site.registration, kid)
+    begun = (each for each in testimony.uploads if (each.registration, each.kid) == name)
     fresh = Upload(client=site.client, kid=kid, registration=site.registration)
-    found = next(begun, fresh)
-    return found if found.registration == site.registration else fresh
+    return replace(next(begun, fresh), client=site.client)
 
 
 def with_upload(testimony: Testimony, changed: Upload) -> Testimony:
     """Return the testimony with what is now known of one key at one server."""
-    name = (changed.client, changed.kid)
-    others = (each for each in testimony.uploads if (each.client, each.kid) != name)
+    name = (changed.registration, changed.kid)
+    others = (each for each in testimony.uploads if (each.registration, each.kid) != name)
     return replace(testimony, uploads=(*others, changed))
 
 
 def kept(testimony: Testimony, keyring: Keyring, sites: Iterable[Site]) -> Testimony:
-    """Return the testimony without what is about no key of the keyring, or about no site."""
+    """Return the testimony without what is about no key of the keyring.
+
+    What was done for a client that is not there any more is kept as long as its key: a slip in
+    ``clients.json`` must not have it done again. A keyring older than one that was read before
+    (rule 6) tells nothing about what may go.
+    """
+    if is_outdated(keyring, testimony):
+        return testimony
     kids, names = {key.kid for key in keyring.keys}, {site.client for site in sites}
     return replace(
         testimony,
         certificates=tuple(each for each in testimony.certificates if each.kid in kids),
-        uploads=tuple(
-            each for each in testimony.uploads if each.kid in kids and each.client in names
-        ),
+        uploads=tuple(each for each in testimony.uploads if each.kid in kids),
         listings=tuple(each for each in testimony.listings if each.client in names),
     )
 
 
+def is_outdated(keyring: Keyring, testimony: Testimony) -> bool:
+    """Whether a later keyring was read already: this one was rolled back, or overtaken."""
+    return keyring.revision < testimony.keyring_revision
+
+
 def settled(testimony: Testimony, site: Site) -> Testimony:
-    """Return the testimony with each lost answer settled that a token has settled since."""
+    """Return the testimony with each key known to be there that got a client a token there."""
     for trial in (each for each in testimony.trials if each.client == site.client):
-        known, first = upload(testimony, site, trial.kid), trial.first_success_at
-        is_open = known.asked_at is not None and known.added_at is None
-        if is_open and first is not None and trial.registration == site.registration:
-            testimony = with_upload(testimony, replace(known, added_at=first, code=""))
+        known, last = upload(testimony, site, trial.kid), trial.last_success_at
+        if last is None or trial.registration != site.registration:
+            continue
+        is_since = known.asked_at is None or last >= known.asked_at
+        if is_since and known.added_at is None and known.ended_at is None:
+            testimony = with_upload(testimony, added(known, known.key_id, last))
     return testimony
 
 
 def next_act(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> Act | None:
-    """Return what is to be done at a site now; None if there is nothing, or nothing yet."""
-    for key in keyring.keys:
-        known = upload(testimony, site, key.kid)
-        if known.ended_at is not None or _is_pausing(known, now):
-            continue
+    """Return what is to be done at a site now; None if there is nothing, or nothing yet.
+
+    A key that is to sign comes first: nothing that is to go, or to be told, keeps it waiting.
+    """
+    each = ((key, upload(testimony, site, key.kid)) for key in keyring.keys)
+    due = [(key, known) for key, known in each if not (known.ended_at or _is_pausing(known, now))]
+    for key, known in due:
         if _is_wanted(key, site) and _is_to_be_asked(known, testimony, site, now):
             return Add(kid=key.kid)
-        if key.state is State.REMOVED and _may_be_there(key, known, testimony):
-            return Remove(kid=key.kid) if known.key_id or site.is_repeatable else List()
-    return List() if _is_listing_due(keyring, testimony, site, now) else None
+    gone = [(key, known) for key, known in due if _is_to_go(key, known, testimony)]
+    for key, known in gone:
+        if known.key_id or site.is_repeatable:
+            return Remove(kid=key.kid)
+    is_asked_for = any(is_settled(known, now) for _, known in gone)
+    return List() if is_asked_for or _is_listing_due(keyring, testimony, site, now) else None
 
 
 def again_at(testimony: Testimony, now: datetime) -> datetime | None:
@@ -136,8 +153,9 @@ def again_at(testimony: Testimony, now: datetime) -> datetime | None:
 
 def asking(known: Upload, now: datetime) -> Upload:
     """Return the record to write before the server is asked to take the key."""
+    asked = known.asked + 1
     return replace(
-        known, asked_at=now, asked=known.asked + 1, added_at=None, failed_at=None, code=""
+        known, asked_at=now, asked=asked, added_at=None, key_id="", failed_at=None, code=""
     )
 
 
@@ -161,7 +179,8 @@ def listed(
 ) -> Testimony:
     """Return the testimony after a listing: SHA-1 thumbprints of certificates, and their IDs.
 
-    What of ours is in it is there, by that ID. Of a removed key that is not, nothing is left.
+    What of ours is in it is there, by that ID, whatever was said before: there may be two of it.
+    Of a removed key that is not, nothing is left, unless the server may not know of it yet.
     """
     ours: set[str] = set()
     for key in keyring.keys:
@@ -172,12 +191,17 @@ def listed(
         ours.add(sha1)
         known = upload(testimony, site, key.kid)
         if key_id := names.get(sha1):
-            known = replace(known, key_id=key_id, added_at=known.added_at or now)
-            testimony = with_upload(testimony, known)
-        elif key.state is State.REMOVED and known.ended_at is None:
+            testimony = with_upload(testimony, _found(known, key_id, now))
+        elif key.state is State.REMOVED and known.ended_at is None and is_settled(known, now):
             testimony = with_upload(testimony, ended(known, now))
     strangers = tuple(sorted(names.keys() - ours))
     return _with_listing(testimony, Listing(client=site.client, at=now, strangers=strangers))
+
+
+def is_settled(known: Upload, now: datetime) -> bool:
+    """Whether the server must know by now of a key that it may have taken."""
+    at = known.added_at or known.asked_at
+    return at is None or now >= at + SETTLES
 
 
 def untold(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) -> Testimony:
@@ -204,14 +228,21 @@ def _suspicion(listing: Listing) -> str:
     return f"{of} may have credentials that are not ours: its server does not tell us; look there"
 
 
+def _found(known: Upload, key_id: str, now: datetime) -> Upload:
+    """Return the record of a key that a listing shows; of one just removed it may be late."""
+    if known.ended_at is not None and now < known.ended_at + SETTLES:
+        return known
+    return replace(added(known, key_id, known.added_at or now), ended_at=None)
+
+
 def _is_wanted(key: Key, site: Site) -> bool:
     """Whether the server is to be asked for it: a key that proves others cannot be asked for."""
     return key.is_published if site.is_repeatable else key.state is State.STANDBY
 
 
 def _is_pausing(known: Upload, now: datetime) -> bool:
-    until = _paused_until(known)
-    return until is not None and now < until
+    at, until = known.failed_at, _paused_until(known)
+    return at is not None and until is not None and at <= now < until
 
 
 def _paused_until(known: Upload) -> datetime | None:
@@ -220,14 +251,15 @@ def _paused_until(known: Upload) -> datetime | None:
 
 
 def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: datetime) -> bool:
-    if known.asked_at is None or known.failed_at is not None:
+    asked_at = known.asked_at or known.added_at
+    if asked_at is None or known.failed_at is not None:
         return True
     if site.is_repeatable and known.added_at is None:
         return True
     if known.asked >= MOST_ASKED:
         return False
     patience = SETTLES if known.added_at is None else DOUBTED_AFTER
-    since = known.asked_at + patience * (1 << (known.asked - 1))
+    since = asked_at + patience * (1 << max(known.asked - 1, 0))
     return now >= since and _is_missing(known, testimony, site, since)
 
 
@@ -242,12 +274,16 @@ def _is_missing(known: Upload, testimony: Testimony, site: Site, since: datetime
 def _refuses(trial: Trial, known: Upload, site: Site, since: datetime) -> bool:
     return (
         (trial.client, trial.kid, trial.registration)
-        == (known.client, known.kid, known.registration)
+        == (site.client, known.kid, site.registration)
         and trial.refused_at is not None
         and trial.refused_at >= since
         and trial.code in site.unknown
         and not trial.active_refused
     )
+
+
+def _is_to_go(key: Key, known: Upload, testimony: Testimony) -> bool:
+    return key.state is State.REMOVED and _may_be_there(key, known, testimony)
 
 
 def _may_be_there(key: Key, known: Upload, testimony: Testimony) -> bool:
@@ -262,7 +298,7 @@ def _is_listing_due(keyring: Keyring, testimony: Testimony, site: Site, now: dat
     if site.is_repeatable:
         return False
     last = next((each for each in testimony.listings if each.client == site.client), None)
-    if last is None or now >= last.at + LISTING_INTERVAL:
+    if last is None or not timedelta() <= now - last.at < LISTING_INTERVAL:
         return True
     if not last.is_told:
         return False
@@ -270,7 +306,10 @@ def _is_listing_due(keyring: Keyring, testimony: Testimony, site: Site, now: dat
     nameless = (
         each.asked_at + SETTLES
         for each in testimony.uploads
-        if each.client == site.client and each.asked_at and not each.key_id and not each.ended_at
+        if each.registration == site.registration
+        and each.asked_at
+        and not each.key_id
+        and not each.ended_at
     )
     return any(last.at < at <= now for at in (*revoked, *nameless))
 

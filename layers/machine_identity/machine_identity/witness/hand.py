@@ -90,11 +90,15 @@ class Hand:
         clients = tuple(clients)
         began_at = self._clock.now()
         keyring = self._keys.reread(began_at)
-        sites = {each.name: site(each) for each in clients if each.upload is not None}
+        # Of two clients at one application the first will do: each key is registered there once.
+        first = {each.registration: each for each in reversed(clients) if each.upload is not None}
+        sites = {each.name: site(each) for each in first.values()}
+        standing = self._document.change(lambda told: _settled(told, keyring, sites.values()))
+        if uploads.is_outdated(keyring, standing):
+            return ()
         done: list[Errand] = []
         if is_certified or sites or any(each.provider.wants_certificates for each in clients):
             done += self._certify(keyring)
-        self._document.change(lambda standing: _settled(standing, keyring, sites.values()))
         for each in clients:
             if each.name in sites:
                 done += self._visit(keyring, each, sites[each.name], began_at)
@@ -114,7 +118,7 @@ class Hand:
         except (AwsError, SigningError):
             return Errand(client="", kid=key.kid, did="certify", code="not_signed")
         made = Certified(kid=key.kid, der=base64.b64encode(der).decode())
-        self._document.change(lambda standing: certification.with_certificate(standing, made))
+        self._document.change(lambda standing: certification.with_certificate(standing, key, made))
         return Errand(client="", kid=key.kid, did="certify")
 
     def _visit(
@@ -166,9 +170,7 @@ class _Visit:
             return self._errand("", act, error.code)
         known = uploads.upload(testimony, self._site, act.kid)
         if not error.is_lost or isinstance(act, Remove):
-            now = self._clock.now()
-            known = uploads.failed(known, error.code, now)
-            self._document.change(lambda at: uploads.with_upload(at, known))
+            self._fail(known, known, error)
         return self._errand(act.kid, act, error.code)
 
     def _add(self, kid: str, server: Server, testimony: Testimony) -> Errand:
@@ -182,8 +184,8 @@ class _Visit:
             der = b"" if made is None else made.der
             key_id = server.publish(before, der)
         except UploadError as error:
-            if not error.is_lost:
-                self._write(uploads.failed(asked, error.code, self._clock.now()))
+            if not error.is_lost:  # as good as not asked: nothing is there that was not before
+                self._fail(asked, before, error)
             return self._errand(kid, Add(kid=kid), error.code)
         self._write(uploads.added(asked, key_id, self._clock.now()))
         return self._errand(kid, Add(kid=kid))
@@ -193,7 +195,8 @@ class _Visit:
         try:
             server.withdraw(known)
         except UploadError as error:
-            if error.code != _UNKNOWN_KEY or not self._is_settled(known):
+            is_settled = uploads.is_settled(known, self._clock.now())
+            if error.code != _UNKNOWN_KEY or not is_settled:
                 raise
         self._write(uploads.ended(known, self._clock.now()))
         return self._errand(kid, Remove(kid=kid))
@@ -207,11 +210,6 @@ class _Visit:
         self._document.change(lambda told: uploads.listed(keyring, told, at, names, now))
         return self._errand("", List())
 
-    def _is_settled(self, known: Upload) -> bool:
-        """Whether the server must know by now of a key that it took."""
-        at = known.added_at or known.asked_at
-        return at is not None and self._clock.now() >= at + uploads.SETTLES
-
     def _begin(self, before: Upload, asked: Upload) -> None:
         """Write down that the server is about to be asked, unless another run was quicker."""
 
@@ -221,6 +219,16 @@ class _Visit:
             return uploads.with_upload(standing, asked)
 
         self._document.change(begun)
+
+    def _fail(self, standing: Upload, before: Upload, error: UploadError) -> None:
+        """Write down that nothing came of it, unless another run has got further meanwhile."""
+        after = uploads.failed(before, error.code, self._clock.now())
+
+        def failed(told: Testimony) -> Testimony:
+            is_stale = uploads.upload(told, self._site, after.kid) != standing
+            return told if is_stale else uploads.with_upload(told, after)
+
+        self._document.change(failed)
 
     def _write(self, known: Upload) -> None:
         self._document.change(lambda standing: uploads.with_upload(standing, known))
