@@ -64,12 +64,15 @@ class GraphSite:
 
     def withdraw(self, known: Upload) -> None:
         """Have the certificate removed that Graph has an ID for. Raises UploadError."""
-        asked = entra_keys.remove_key_request(
-            object_id=self.upload.object_id,
-            key_id=known.key_id,
-            proof=self._proof(known),
-            access_token=self.access_token,
-        )
+        try:
+            asked = entra_keys.remove_key_request(
+                object_id=self.upload.object_id,
+                key_id=known.key_id,
+                proof=self._proof(known),
+                access_token=self.access_token,
+            )
+        except SettingsError as error:  # the name is from the evidence
+            raise UploadError(KeyFailure.UNKNOWN_KEY) from error
         self._processed(asked, entra_answers.process_removed)
 
     def observe(self) -> dict[str, str] | None:
