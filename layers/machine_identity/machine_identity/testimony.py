@@ -20,6 +20,8 @@ from machine_identity.errors import MachineIdentityError
 
 VERSION: Final = 1
 _MOST: Final = 2**62
+_FIRST_YEAR, _END_OF_YEARS = 1970, 9000
+"""Far enough from where Python's end that any wait can be added to an instant."""
 _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 _CODE: Final = re.compile(r"[a-z0-9_]{0,64}")
 """An ``error`` of RFC 6749 section 5.2, or one of ours."""
@@ -258,7 +260,7 @@ def _count(value: object) -> int:
 
 def _instant(text: object) -> datetime:
     instant = datetime.fromisoformat(_text(text))
-    if instant.tzinfo is None:
+    if instant.tzinfo is None or not _FIRST_YEAR <= instant.year < _END_OF_YEARS:
         raise ValueError
     return instant
 
