@@ -8,6 +8,7 @@ day it is asked for aloud. A first key replaces none, and nothing is waited for.
 Whether the signer brings the keys by itself makes no difference here.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,17 +31,21 @@ _WHY: Final = (
 
 
 def publish(at: Situation) -> Wait | None:
-    """Return the reminder that the standby key is still to be brought."""
-    standby, unseen = at.keyring.standby, observe(at)
+    """Return the reminder that the standby key is still to be brought, and of what lapses."""
+    standby, lapsing = at.keyring.standby, _lapsing(at)
+    unseen = wanted(at.keyring, at.policy, at.evidence.testimony, at.now)
     if standby is None or unseen is None:
-        return _lapsing(at)
+        return lapsing
     due = standby.since + PATIENCE
-    return Wait(until=due, why=unseen.why) if at.now < due else unseen
+    if at.now < due:
+        return lapsing or Wait(until=due, why=unseen.why)
+    return unseen if lapsing is None else replace(unseen, alarms=(WANTED, LAPSING))
 
 
 def observe(at: Situation) -> Wait | None:
-    """Return the wait for a sign that the servers have the standby key."""
-    return wanted(at.keyring, at.policy, at.evidence.testimony, at.now)
+    """Return the wait for a sign that the servers have the standby key; ``publish`` reminds."""
+    unseen = wanted(at.keyring, at.policy, at.evidence.testimony, at.now)
+    return None if unseen is None else replace(unseen, alarms=())
 
 
 def wanted(
