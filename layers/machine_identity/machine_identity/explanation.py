@@ -61,8 +61,9 @@ def _publication(standby: Key, keyring: Keyring, policy: Policy, ready_at: datet
     if standby.publication_interval > interval:
         longest = _span(standby.publication_interval)
         return f"{seen_at} + longest interval since then {longest} = {_at(ready_at)}"
-    max_age = max(policy.max_age, keyring.longest_max_age)
-    cached = f"max(max-age {_span(max_age)}, provider's cache {_span(policy.key_set_cache)})"
+    cached = f"max-age {_span(max(policy.max_age, keyring.longest_max_age))}"
+    if not policy.uploads:  # no provider's cache is waited for, but a sign that it has the key
+        cached = f"max({cached}, provider's cache {_span(policy.key_set_cache)})"
     return (
         f"{seen_at} + origin staleness {_span(policy.origin_staleness)}"
         f" + edge staleness {_span(policy.edge_staleness)} + {cached}"
