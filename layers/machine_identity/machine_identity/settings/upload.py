@@ -7,6 +7,7 @@ certificates, with ``graph`` beside it in a national cloud. Without it an operat
 import re
 from typing import Final
 
+from machine_identity.client_credentials import printable
 from machine_identity.errors import SettingsError
 from machine_identity.providers import GRAPH, ByGraph, Provider
 from machine_identity.settings.environment import checked_url
@@ -21,7 +22,9 @@ def upload(given: object, provider: Provider, label: str) -> ByGraph:
     if not members or not all(isinstance(each, str) for each in members.values()):
         raise SettingsError(f"{label} must be an object whose values are strings")
     if unknown := sorted(set(map(str, members)) - set(_MEMBERS)):
-        raise SettingsError(f"{label} knows {', '.join(_MEMBERS)}, and not {unknown[0]}")
+        raise SettingsError(
+            f"{label} knows {', '.join(_MEMBERS)}, and not {printable(unknown[0])}"
+        )
     if not provider.wants_certificates:
         raise SettingsError(f"{label}: there is none for the provider {provider.name}")
     object_id = members.get("object_id", "")
