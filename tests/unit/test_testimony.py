@@ -9,11 +9,14 @@ import pytest
 from machine_identity import testimony
 from machine_identity.testimony import (
     VERSION,
+    Certified,
     Fallback,
+    Listing,
     NewerTestimonyError,
     Testimony,
     TestimonyError,
     Trial,
+    Upload,
 )
 from tests.keyrings import DAY, SECOND, START
 
@@ -32,6 +35,27 @@ EVERYTHING = Testimony(
     ),
     fallback=Fallback(kid="k", previous="j", at=START),
     strangers=("s", "t"),
+    certificates=(Certified(kid="k", der="DER="),),
+    uploads=(
+        Upload(
+            client="a",
+            kid="k",
+            registration="there",
+            asked_at=START,
+            asked=2,
+            added_at=START + SECOND,
+            key_id="id",
+            ended_at=START + DAY,
+            failures=3,
+            failed_at=START + SECOND,
+            code="left_behind",
+        ),
+        Upload(client="a", kid="j", registration="there"),
+    ),
+    listings=(
+        Listing(client="a", at=START, strangers=("AB",)),
+        Listing(client="b", at=START + DAY, is_told=False),
+    ),
 )
 
 
@@ -42,6 +66,11 @@ def document(**changes: Any) -> bytes:
 def with_trial(**changes: Any) -> bytes:
     first, *_ = json.loads(testimony.serialise(EVERYTHING))["trials"]
     return document(trials=[{**first, **changes}])
+
+
+def with_first(of: str, **changes: Any) -> bytes:
+    first, *_ = json.loads(testimony.serialise(EVERYTHING))[of]
+    return document(**{of: [{**first, **changes}]})
 
 
 def with_fallback(**changes: Any) -> bytes:
@@ -145,3 +174,74 @@ def test_no_error_repeats_what_the_document_holds() -> None:
         testimony.parse(with_trial(code="S3CR3T"))
     assert "S3CR3T" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+# What is said of uploads
+
+
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [
+        (of, name)
+        for of in ("certificates", "uploads", "listings")
+        for name in json.loads(testimony.serialise(EVERYTHING))[of][0]
+    ],
+)
+def test_a_record_of_an_upload_without_one_of_its_members_is_refused(of: str, name: str) -> None:
+    members = json.loads(testimony.serialise(EVERYTHING))
+    del members[of][0][name]
+    with pytest.raises(TestimonyError, match="cannot be read: KeyError"):
+        testimony.parse(json.dumps(members).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        with_first("certificates", kid=7),
+        with_first("certificates", der=None),
+        with_first("uploads", client=7),
+        with_first("uploads", kid=None),
+        with_first("uploads", registration=7),
+        with_first("uploads", asked_at="soon"),
+        with_first("uploads", asked="1"),
+        with_first("uploads", asked=-1),
+        with_first("uploads", added_at="2026-11-24T12:00:00"),
+        with_first("uploads", key_id=7),
+        with_first("uploads", ended_at=7),
+        with_first("uploads", failures=2**62),
+        with_first("uploads", failed_at=True),
+        with_first("uploads", code="What the server said."),
+        with_first("listings", client=None),
+        with_first("listings", at=None),
+        with_first("listings", strangers=[7]),
+        with_first("listings", is_told="yes"),
+    ],
+)
+def test_a_record_of_an_upload_of_the_wrong_kind_is_refused(body: bytes) -> None:
+    with pytest.raises(TestimonyError, match="cannot be read"):
+        testimony.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("instant", "is_read"),
+    [
+        ("0001-01-01T00:00:00+14:00", False),
+        ("1969-12-31T23:59:59+00:00", False),
+        ("1970-01-01T00:00:00+00:00", True),
+        ("8999-12-31T23:59:59+00:00", True),
+        ("9000-01-01T00:00:00+00:00", False),
+        ("9999-12-31T23:59:59-14:00", False),
+    ],
+)
+def test_an_instant_to_which_no_wait_can_be_added_is_none(instant: str, *, is_read: bool) -> None:
+    for body in (
+        with_first("uploads", failed_at=instant),
+        with_first("listings", at=instant),
+        with_trial(refused_at=instant),
+        with_fallback(at=instant),
+    ):
+        if is_read:
+            testimony.parse(body)
+            continue
+        with pytest.raises(TestimonyError, match="cannot be read: ValueError"):
+            testimony.parse(body)
