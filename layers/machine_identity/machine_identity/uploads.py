@@ -146,7 +146,7 @@ def again_at(testimony: Testimony, now: datetime) -> datetime | None:
     """Return when there may be more to do though the keyring does not change; None is never."""
     open_still = [each for each in testimony.uploads if each.ended_at is None]
     lost = (now + FIRST_PAUSE for each in open_still if each.asked_at and not each.added_at)
-    failed = (at for each in open_still if (at := _paused_until(each)) is not None)
+    failed = (each.failed_at + _pause(each) for each in open_still if each.failed_at)
     listings = (each.at + LISTING_INTERVAL for each in testimony.listings)
     return min((*lost, *failed, *listings), default=None)
 
@@ -241,18 +241,18 @@ def _is_wanted(key: Key, site: Site) -> bool:
 
 
 def _is_pausing(known: Upload, now: datetime) -> bool:
-    at, until = known.failed_at, _paused_until(known)
-    return at is not None and until is not None and at <= now < until
+    """Whether it failed a moment ago; one of the future is of a clock that was ahead."""
+    at = known.failed_at
+    return at is not None and at <= now < at + _pause(known)
 
 
-def _paused_until(known: Upload) -> datetime | None:
-    pause = LONGEST_PAUSE if known.failures > _SHORT_PAUSES else FIRST_PAUSE
-    return None if known.failed_at is None else known.failed_at + pause
+def _pause(known: Upload) -> timedelta:
+    return LONGEST_PAUSE if known.failures > _SHORT_PAUSES else FIRST_PAUSE
 
 
 def _is_to_be_asked(known: Upload, testimony: Testimony, site: Site, now: datetime) -> bool:
     asked_at = known.asked_at or known.added_at
-    if asked_at is None or known.failed_at is not None:
+    if asked_at is None:
         return True
     if site.is_repeatable and known.added_at is None:
         return True
