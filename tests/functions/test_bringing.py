@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import SignatureAlgorithmOID
 from moto import mock_aws
 
 from local import key_credentials
@@ -121,6 +123,18 @@ def test_rule_8_a_standby_key_s_certificate_is_brought_to_entra_and_nothing_secr
     told = printed + json.dumps([first, second])
     ders = [each.der for each in world.told().certificates]
     assert not [each for each in ("eyJ", "Bearer ", *(each[:64] for each in ders)) if each in told]
+
+
+def test_rule_8_a_key_that_signs_with_pss_has_a_certificate_that_every_reader_takes(
+    world: World,
+) -> None:
+    world.first, world.second = (
+        replace(each, jwk={**each.jwk, "alg": "PS256"}) for each in (world.first, world.second)
+    )
+    world.store(world.first, world.second, revision=1)
+    world.prove()
+    signed = x509.load_der_x509_certificate(world.der(world.second))
+    assert signed.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_SHA256
 
 
 def test_what_is_done_is_logged_with_the_canary_s_record(
