@@ -119,7 +119,7 @@ def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
 def bring(known: tuple[Client, ...]) -> list[dict[str, Any]]:
     """Have servers know our keys that do not come for them, and return what was done (rule 8)."""
     done = hand().work(known, is_certified=settings.provider.wants_certificates)
-    failed = sum(bool(each.code) for each in done)
+    failed = sum(each.is_failed for each in done)
     count("UploadsFailed", failed)
     count("UploadsDone", len(done) - failed)
     return [each.row() for each in done]

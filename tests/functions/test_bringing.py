@@ -116,7 +116,9 @@ def test_rule_8_a_standby_key_s_certificate_is_brought_to_entra_and_nothing_secr
         {"client": "default", "kid": world.second.kid, "did": "add"},
         {"client": "default", "did": "list", "code": "not_told"},
     ]
-    printed += "".join(capfd.readouterr())
+    new = "".join(capfd.readouterr())
+    assert (measured(new, "UploadsDone"), measured(new, "UploadsFailed")) == ([2], [0])
+    printed += new
     assert world.registered() == [world.der(world.first), world.der(world.second)]
     (known,) = world.told().uploads
     assert (known.kid, known.asked, known.added_at) == (world.second.kid, 1, world.now)

@@ -197,6 +197,11 @@ def test_an_errand_is_told_without_what_is_empty() -> None:
     assert Errand(**whole).row() == whole
 
 
+def test_a_server_that_does_not_tell_what_it_has_is_no_failure() -> None:
+    for code, is_failed in (("", False), ("not_told", False), ("forbidden", True)):
+        assert Errand(client="c", kid="", did="list", code=code).is_failed is is_failed
+
+
 def test_when_there_is_more_to_do_is_known_after_a_run(world: World) -> None:
     hand = world.hand()
     assert hand.again_at is None

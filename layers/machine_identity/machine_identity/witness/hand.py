@@ -30,6 +30,7 @@ ENOUGH: Final = timedelta(seconds=10)
 _MOST_ACTS: Final = 10
 _UNKNOWN_KEY: Final = "unknown_key"
 _NOT_CERTIFIED: Final = "no_certificate"
+_NOT_TOLD: Final = "not_told"
 
 
 class Server(Protocol):
@@ -60,6 +61,11 @@ class Errand:
     kid: str
     did: str
     code: str = ""
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it came to nothing; a server that does not tell what it has need not."""
+        return self.code not in {"", _NOT_TOLD}
 
     def row(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -206,7 +212,7 @@ class _Visit:
         keyring, at = self._keyring, self._site
         if names is None:
             self._document.change(lambda told: uploads.untold(keyring, told, at, now))
-            return self._errand("", List(), "not_told")
+            return self._errand("", List(), _NOT_TOLD)
         self._document.change(lambda told: uploads.listed(keyring, told, at, names, now))
         return self._errand("", List())
 
