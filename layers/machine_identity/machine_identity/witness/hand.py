@@ -27,6 +27,8 @@ from machine_identity.witness.world import CertifyingKeys, Clock, Store
 
 ENOUGH: Final = timedelta(seconds=10)
 """The latest into a run that a server is asked anything."""
+_TURN: Final = timedelta(minutes=15)
+"""How often there is a run."""
 _MOST_ACTS: Final = 10
 _UNKNOWN_KEY: Final = "unknown_key"
 _NOT_CERTIFIED: Final = "no_certificate"
@@ -105,9 +107,8 @@ class Hand:
         done: list[Errand] = []
         if is_certified or sites or any(each.provider.wants_certificates for each in clients):
             done += self._certify(keyring)
-        for each in clients:
-            if each.name in sites:
-                done += self._visit(keyring, each, sites[each.name], began_at)
+        for each in _in_turn(tuple(first.values()), began_at):
+            done += self._visit(keyring, each, sites[each.name], began_at)
         self.again_at = uploads.again_at(self._document.read(), self._clock.now())
         return tuple(done)
 
@@ -252,6 +253,12 @@ def site(client: Client) -> Site:
         unknown=client.provider.key_unknown,
         is_repeatable=False,
     )
+
+
+def _in_turn(clients: tuple[Client, ...], at: datetime) -> tuple[Client, ...]:
+    """Begin with another client each time: who has a slow server keeps none waiting for ever."""
+    first = int(at.timestamp() / _TURN.total_seconds()) % max(len(clients), 1)
+    return (*clients[first:], *clients[:first])
 
 
 def _settled(testimony: Testimony, keyring: Keyring, sites: Iterable[Site]) -> Testimony:
