@@ -101,6 +101,7 @@ class World:
     now: datetime = START
     clients: tuple[Client, ...] = (CLIENT,)
     opened: list[str] = field(default_factory=list)
+    opening_takes: timedelta = timedelta()
     closed: UploadError | None = None
     """Why no server can be opened."""
     store: Store = field(init=False)
@@ -127,6 +128,7 @@ class World:
     def _open(self, client: Client, keyring: Keyring, testimony: Testimony) -> Server:
         del keyring, testimony
         self.opened.append(client.name)
+        self.now += self.opening_takes
         if self.closed is not None:
             raise self.closed
         return self.server

@@ -10,7 +10,7 @@ from machine_identity.errors import UploadError
 from machine_identity.providers import PROVIDERS, Client
 from machine_identity.testimony import Trial, Upload
 from machine_identity.uploads import SETTLES
-from machine_identity.witness.hand import Errand
+from machine_identity.witness.hand import ENOUGH, Errand
 from tests.certificates import DER, KID, PRIVATE
 from tests.hands import CERTIFIED, CLIENT, HOUR, ONE, QUARTER, THERE, Holder, World, begun, record
 from tests.keyrings import DAY, SECOND, START
@@ -173,7 +173,16 @@ def test_two_clients_at_one_application_have_each_key_brought_once(world: World)
 def test_two_clients_at_two_applications_have_it_brought_to_both(world: World) -> None:
     world.clients = (CLIENT, replace(CLIENT, name="billing", client_id="client-2"))
     assert world.work() == 2 * [("add", ""), ("list", "")]
-    assert world.opened == ["default", "billing"]
+    assert sorted(world.opened) == ["billing", "default"]
+
+
+def test_a_client_whose_server_is_slow_keeps_no_other_waiting_for_ever(world: World) -> None:
+    world.clients = tuple(replace(CLIENT, name=each, client_id=each) for each in "abc")
+    world.closed, world.opening_takes = UploadError("server_error"), ENOUGH + SECOND
+    for _ in range(3):
+        world.work()
+        world.now += QUARTER - world.opening_takes
+    assert sorted(world.opened) == ["a", "b", "c"]
 
 
 def test_rule_5_a_client_that_is_not_there_for_a_moment_finds_its_records_again(
