@@ -173,7 +173,7 @@ def test_of_a_key_whose_certificate_is_not_at_hand_a_listing_tells_nothing() -> 
 
 def test_rule_3_where_the_server_does_not_tell_a_nameless_key_is_left_behind() -> None:
     nameless, named = upload("a", asked_at=START), upload("b", asked_at=START, key_id="id")
-    ended, mine = upload("c", ended_at=START), upload("standby", asked_at=START)
+    ended, mine = upload("c", asked_at=START, ended_at=START), upload("standby", asked_at=START)
     keyring = ring(*map(removed, "abcde"), standby())
     brought = Certified(kid="d", der="")
     testimony = told(nameless, named, ended, mine, brought)

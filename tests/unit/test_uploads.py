@@ -117,6 +117,7 @@ def test_after_a_failure_nobody_is_asked_for_a_while(
 ) -> None:
     known = upload(failures=failures, failed_at=START, code="forbidden")
     assert act(START + pause + late, known) == (Add(kid="standby") if is_due else None)
+    assert act(START, known) is None
 
 
 def test_a_failure_at_one_key_keeps_no_other_waiting() -> None:
