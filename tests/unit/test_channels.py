@@ -155,6 +155,12 @@ def test_a_key_that_nobody_brings_is_asked_for_aloud_after_a_day(
     )
 
 
+def test_until_then_the_wait_is_told() -> None:
+    answer = step(keyring(), at=START + DAY - SECOND)
+    assert isinstance(answer, Wait)
+    assert answer.until == START + DAY
+
+
 def lapsing(until: datetime, **members: Any) -> Key:
     """Return an active key whose certificate lapses then."""
     dates = {"certificate_from": LONG_AGO, "certificate_until": until, "thumbprint": "made"}

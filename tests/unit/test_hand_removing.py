@@ -64,6 +64,17 @@ def test_rule_5_a_removal_that_failed_or_whose_answer_was_lost_is_tried_again(
     assert world.upload().ended_at == world.now
 
 
+def test_of_many_things_at_one_server_ten_are_done_in_a_run(world: World) -> None:
+    other = certified("removed")
+    kids = [f"gone-{number}" for number in range(12)]
+    world.keyring = ring(*(replace(other, jwk={**other.jwk, "kid": kid}) for kid in kids))
+    world.server.held = dict.fromkeys(kids, DER)
+    known = record(asked_at=START - DAY, asked=1)
+    world.tell(uploads=tuple(replace(known, kid=kid, key_id=kid) for kid in kids))
+    assert world.work() == 10 * [("remove", "")]
+    assert world.work() == [*2 * [("remove", "")], ("list", "")]
+
+
 def test_rule_3_what_is_there_twice_is_removed_twice(world: World) -> None:
     world.work()
     world.server.held["copy"] = DER
