@@ -419,9 +419,10 @@ def test_who_asks_for_dates_has_a_certificate_by_them(
 def test_one_that_is_not_exactly_as_ordered_is_never_exported(world: World, wrong: str) -> None:
     signing, next_one = world.ordered()
     ordered = world.certify()[signing.kid]
+    dated = world.export(*OF_THE_DEPLOYMENT, "--kid", "active", "--days", "9")
     others = {
         "of another key": world.certify()[next_one.kid],
-        "with other dates": der_of(world.export(*OF_THE_DEPLOYMENT, "--days", "9").stdout),
+        "with other dates": der_of(dated.stdout),
         "in pieces": ordered[:-1],
     }
     forged = Certified(kid=signing.kid, der=base64.b64encode(others[wrong]).decode())
