@@ -219,10 +219,13 @@ def test_the_entry_that_the_way_to_entra_shows_has_its_keys_brought(world: World
     assert client.upload.object_id == OBJECT_ID
 
 
-def test_a_fault_in_the_default_client_s_upload_is_told_and_it_is_not_usable(world: World) -> None:
+def test_with_a_fault_in_its_upload_the_default_client_is_as_the_environment_has_it(
+    world: World,
+) -> None:
     world.store({"default": {"upload": {"object_id": "no GUID"}}, "billing": ENTRY})
     clients = Clients(read(**DEFAULT, PROVIDER="entra-certificate"), world.bucket)
-    assert [each.name for each in clients.usable(NOW)] == ["billing"]
+    default, billing = clients.usable(NOW)
+    assert (default.name, default.upload, billing.name) == ("default", None, "billing")
     assert clients.faults == (
         "clients.json: default: upload: object_id must be a GUID, that of the application object",
     )

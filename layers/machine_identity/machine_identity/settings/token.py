@@ -141,6 +141,8 @@ class Clients:
                 found.append(self._usable(name, entry))
             except SettingsError as error:
                 faults.append(str(error))
+                if name == DEFAULT_CLIENT and self._default is not None:
+                    found.append(self._default)
         self.faults = tuple(faults)
         return tuple(found)
 
