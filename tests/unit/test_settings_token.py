@@ -14,7 +14,7 @@ from machine_identity.aws.clients import client as aws_client
 from machine_identity.aws.s3 import Bucket, Document
 from machine_identity.cli.provider import steps
 from machine_identity.errors import SettingsError, TokenRequestError
-from machine_identity.providers import PROVIDERS
+from machine_identity.providers import PROVIDERS, ByGraph
 from machine_identity.settings.token import CLIENTS_LIFETIME, Clients, Question, TokenSettings
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -215,7 +215,7 @@ def test_the_entry_that_the_way_to_entra_shows_has_its_keys_brought(world: World
     (client,) = clients.usable(NOW)
     assert clients.faults == ()
     assert (client.client_id, client.name) == ("client-1", "default")
-    assert client.upload is not None
+    assert isinstance(client.upload, ByGraph)
     assert client.upload.object_id == OBJECT_ID
 
 

@@ -9,7 +9,8 @@ from local import key_credentials
 from machine_identity import clock
 from machine_identity.errors import InvalidClientError
 from machine_identity.keyring import Key
-from tests.uploads.world import QUARTER, SCOPE, World
+from tests.uploads.token_function import QUARTER
+from tests.uploads.world import SCOPE, World
 from tests.world import TICK
 
 HOUR = timedelta(hours=1)

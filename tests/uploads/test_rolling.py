@@ -13,7 +13,8 @@ from machine_identity import commands
 from machine_identity.certificate import thumbprint
 from machine_identity.testimony import Certified, Testimony, Upload
 from machine_identity.uploads import LEFT_BEHIND
-from tests.uploads.world import POLICY, QUARTER, World
+from tests.uploads.token_function import POLICY, QUARTER
+from tests.uploads.world import World
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -19,7 +19,7 @@ from machine_identity.aws import AwsError
 from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, UploadError
 from machine_identity.keyring import Key, Keyring
-from machine_identity.providers import Client
+from machine_identity.providers import ByGraph, ByManagement, Client
 from machine_identity.testimony import Certified, Testimony, Upload
 from machine_identity.uploads import Act, Add, List, Remove, Site
 from machine_identity.witness.document import TestimonyDocument
@@ -92,7 +92,7 @@ class Hand:
         keyring = self._keys.reread(began_at)
         sites = {each.name: site(each) for each in clients if each.upload is not None}
         done: list[Errand] = []
-        if is_certified or sites or any(each.provider.wants_certificates for each in clients):
+        if is_certified or any(_is_certified(each) for each in clients):
             done += self._certify(keyring)
         self._document.change(lambda standing: _settled(standing, keyring, sites.values()))
         for each in clients:
@@ -182,7 +182,7 @@ class _Visit:
             der = b"" if made is None else made.der
             key_id = server.publish(before, der)
         except UploadError as error:
-            if not error.is_lost:
+            if not error.is_lost or self._site.is_repeatable:
                 self._write(uploads.failed(asked, error.code, self._clock.now()))
             return self._errand(kid, Add(kid=kid), error.code)
         self._write(uploads.added(asked, key_id, self._clock.now()))
@@ -236,8 +236,13 @@ def site(client: Client) -> Site:
         client=client.name,
         registration=client.registration,
         unknown=client.provider.key_unknown,
-        is_repeatable=False,
+        is_repeatable=isinstance(client.upload, ByManagement),
     )
+
+
+def _is_certified(client: Client) -> bool:
+    """Whether our keys are known there by certificates."""
+    return client.provider.wants_certificates or isinstance(client.upload, ByGraph)
 
 
 def _settled(testimony: Testimony, keyring: Keyring, sites: Iterable[Site]) -> Testimony:
