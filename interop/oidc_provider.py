@@ -39,10 +39,15 @@ class OidcProvider:
 
     def open(self, jwks_uri: str, *, clock: str) -> None:
         """Register the one client, and answer requests, on the clock of that URL."""
+        self._open(clock, clients=[{"client_id": CLIENT_ID, "jwks_uri": jwks_uri}])
+
+    def open_to(self, initial_access_token: str, *, clock: str) -> None:
+        """Let clients with that token register, and answer requests, on the clock of that URL."""
+        self._open(clock, clients=[], initial_access_token=initial_access_token)
+
+    def _open(self, clock: str, **more: Any) -> None:
         self._said.clear()
-        client = {"client_id": CLIENT_ID, "jwks_uri": jwks_uri}
-        settings = {"clients": [client], "scope": SCOPE, "audience": AUDIENCE, "clock": clock}
-        self._process.send(settings)
+        self._process.send({"scope": SCOPE, "audience": AUDIENCE, "clock": clock, **more})
         self._wait()
 
     def decisions(self, count: int) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ can reach it may ask for anything that is registered.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self, assert_never
@@ -36,6 +36,7 @@ from local.assertions import Assertion
 from local.directory import Directory
 from local.entra_errors import EntraError, Fault
 from local.graph import Graph
+from local.key_credentials import KeyCredential
 from local.key_sets import Found, KeySets
 from local.loopback import LoopbackServer
 from local.proofs import ProofRules
@@ -145,6 +146,10 @@ class AuthorizationServer:
     def register(self, app: App) -> None:
         """Register an app, in the place of one with the same client ID."""
         self._directory.register(app)
+
+    def register_certificate(self, app: App, credential: KeyCredential) -> None:
+        """Register one more certificate of an app by hand; it is known at once everywhere."""
+        self._directory.add(app, credential, datetime.min.replace(tzinfo=UTC))
 
     def __enter__(self) -> Self:
         """Serve."""

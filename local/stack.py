@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from werkzeug.wrappers import Request, Response
 
+from local.administrator import Administrator
 from local.authorization_server import AuthorizationServer
 from local.aws import Aws
 from local.clock import MovableClock
@@ -25,10 +26,11 @@ from local.control import ClockControl, LambdaControl
 from local.functions import Function
 from local.gateway import Gateway
 from local.loopback import LoopbackServer
-from local.registrations import API_AUDIENCE, API_URI, ROLE, app_for
+from local.registrations import API_AUDIENCE, API_URI, ROLE, App, Certificates, app_for
 from local.schedules import Schedules
 from local.template import REGION, Template, load
 from local.trace import Watchers
+from machine_identity.aws.signer import REFRESH_INTERVAL
 from machine_identity.jwk import PublicJwk
 from machine_identity.key_files import public_jwk
 from machine_identity.providers import DEFAULT, PROVIDERS
@@ -112,9 +114,8 @@ class Stack:
         self.authorization_server = starting.enter_context(
             AuthorizationServer(now=self.clock.now, trace=self.watchers, tls=self._tls)
         )
-        self.authorization_server.register(
-            app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
-        )
+        app = app_for(self.provider, client_id=CLIENT_ID, public_url=self.api_url)
+        self.authorization_server.register(app)
         if self._laptop is not None:
             self._register(self._laptop, starting)
         template = load(self._parameters(self.authorization_server.issuer, self.api_url))
@@ -144,7 +145,13 @@ class Stack:
         self._control = starting.enter_context(
             self._server(ClockControl(clock=self.clock, advance=self.advance))
         )
+        self.administrator = self._administrator_of(app, template)
+        if self.administrator is not None:
+            self.administrator.configure()
         self._schedules.start()
+        if self.administrator is not None:
+            self.administrator.register()
+            self.advance(2 * REFRESH_INTERVAL)  # then the signer knows its certificate's name
 
     def _answer(self, request: Request) -> Response:
         return self._gateway(request)
@@ -171,6 +178,19 @@ class Stack:
             "RequiredRoles": ROLE,
             "PublicUrl": public_url,
         }
+
+    def _administrator_of(self, app: App, template: Template) -> Administrator | None:
+        """Return who registers the first certificate, where certificates are registered."""
+        if not isinstance(app.credential, Certificates):
+            return None
+        (token,) = (each for each in template.functions if each.name == "TokenFunction")
+        return Administrator(
+            server=self.authorization_server,
+            app=app,
+            s3=self.aws.client("s3"),
+            state_bucket=token.environment["STATE_BUCKET"],
+            functions=self.functions,
+        )
 
     def _make_buckets(self, template: Template) -> None:
         s3 = self.aws.client("s3")

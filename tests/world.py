@@ -67,14 +67,14 @@ class Times:
     @property
     def publication(self) -> timedelta:
         p = self.policy
-        return (
-            p.origin_staleness + p.edge_staleness + max(p.max_age, p.key_set_cache) + p.clock_skew
-        )
+        theirs = NOTHING if p.uploads else p.key_set_cache
+        return p.origin_staleness + p.edge_staleness + max(p.max_age, theirs) + p.clock_skew
 
     @property
     def retirement(self) -> timedelta:
         p = self.policy
-        last_signature = p.run_bound + p.signer_bound + self.publication
+        fallback = p.origin_staleness + p.edge_staleness + max(p.max_age, p.key_set_cache)
+        last_signature = p.run_bound + p.signer_bound + fallback + p.clock_skew
         return last_signature + p.assertion_lifetime + p.max_age + p.provider_leeway + p.clock_skew
 
 

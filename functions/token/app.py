@@ -23,13 +23,14 @@ from machine_identity.aws.signer import KeyringSigner
 from machine_identity.client_assertion import SigningError
 from machine_identity.client_credentials import Failure
 from machine_identity.errors import ConflictError, TokenRequestError
-from machine_identity.providers import Client
+from machine_identity.providers import ByManagement, Client
 from machine_identity.settings.token import Clients, Question, TokenSettings, is_canary
 from machine_identity.testimony import NewerTestimonyError
 from machine_identity.token_source import Fallback, TokenSource
 from machine_identity.witness import Witness, World
 
 if TYPE_CHECKING:
+    from machine_identity.registrar import Registrar
     from machine_identity.witness.hand import Hand
 
 UNSAID = (AwsError, ConflictError, NewerTestimonyError, SigningError)
@@ -84,13 +85,26 @@ source = TokenSource(
 canary = witness(bucket)
 
 
+def registrations(of: ByManagement) -> "Registrar":
+    """Return who manages the registrations of one store: only a client that has one needs it."""
+    from machine_identity.registrar.stores import registrar_at  # noqa: PLC0415 - see above
+
+    return registrar_at(of.store, "registration")
+
+
 @cache
 def hand() -> "Hand":
     """Return who brings keys to servers, made when that is due: no caller's start waits for it."""
     from machine_identity.sites import Sites  # noqa: PLC0415 - see above
     from machine_identity.witness.hand import Hand  # noqa: PLC0415 - see above
 
-    sites = Sites(keys=signer, token=source.get, transport=transport.send, now=clock.now)
+    sites = Sites(
+        keys=signer,
+        token=source.get,
+        transport=transport.send,
+        now=clock.now,
+        registrations=registrations,
+    )
     return Hand(
         identity=settings.identity, keys=signer, store=bucket, clock=clock, open_server=sites.open
     )

@@ -2,7 +2,8 @@
 // that prove themselves by private_key_jwt: `node oidc_provider.mjs SERVER_PEM ALGORITHM`.
 //
 // Prints its issuer as a line of JSON, then reads one: {"clients": [{"client_id", "jwks_uri"}, …],
-// "scope", "audience", "clock"}. From then on it prints what it decided, about whom, by which kid,
+// "scope", "audience", "clock", "initial_access_token"}; with the last clients may register by
+// themselves too (RFC 7591), and each change of one brings it a new token (RFC 7592). From then on it prints what it decided, about whom, by which kid,
 // and why it refused, and what it fetched; never an assertion or a token. ALGORITHM signs its access
 // tokens. Everything that is decided is decided by its own code; its operator's settings say which
 // algorithms it takes, and that it may connect to loopback.
@@ -70,7 +71,15 @@ async function asClock(clock) {
   ahead = Date.parse(now) - machines();
 }
 
-async function provider(issuer, { clients, scope, audience }) {
+function registration(initialAccessToken) {
+  if (!initialAccessToken) return {};
+  return {
+    registration: { enabled: true, initialAccessToken },
+    registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+  };
+}
+
+async function provider(issuer, { clients, scope, audience, initial_access_token }) {
   const made = new Provider(issuer, {
     clients: clients.map((each) => client(scope, each)),
     clientAuthMethods: ["private_key_jwt"],
@@ -84,6 +93,7 @@ async function provider(issuer, { clients, scope, audience }) {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      ...registration(initial_access_token),
       resourceIndicators: {
         enabled: true,
         defaultResource: () => audience,

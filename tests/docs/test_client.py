@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -24,10 +25,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
+from local import key_credentials
+from local.authorization_server import AuthorizationServer
 from local.aws import Aws
-from machine_identity import jwk, keyring
+from local.registrations import App, Certificates
+from machine_identity import clock, jwk, keyring
 from machine_identity.aws.s3 import Bucket
+from machine_identity.cli import main
 from machine_identity.keyring import Key, Keyring, State
+from machine_identity.providers import PROVIDERS
 from tests.api_server import Api
 from tests.sts_server import ISSUER, ROLE, StsServer
 from tests.token_endpoint import ACCESS_TOKEN, Answer, TokenEndpoint
@@ -61,12 +67,20 @@ class Server(TokenEndpoint):
 class World:
     """Files, variables and servers round the document, and what its blocks have named so far."""
 
-    def __init__(self, server: Server, entra: TokenEndpoint, api: Api, arn: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        entra: TokenEndpoint,
+        by_certificate: AuthorizationServer,
+        api: Api,
+        arn: str,
+    ) -> None:
         self.server, self.entra, self.api = server, entra, api
         self.names: dict[str, Any] = {}
         self.places = {
             "https://login.example": server.url,
             "https://entra.example": entra.url,
+            "https://certificate.example": by_certificate.issuer,
             "https://api.example": api.url,
             "STATE_BUCKET": "state",
             "arn:aws:kms:eu-central-1:123456789012:key/0f9a4b1e-5d7c-4c35-9d53-8f1f2a6b7c10": arn,
@@ -88,6 +102,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "private_key.p12").write_bytes(pkcs12)
     monkeypatch.setenv("KEY_PASSPHRASE", WORD)
     monkeypatch.setenv("SIGNING_KEY", pem.decode())
+    with pytest.raises(SystemExit) as ended:
+        main(COMMANDS[0].split()[1:])
+    assert ended.value.code == 0
     return tmp_path
 
 
@@ -104,7 +121,17 @@ def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             entra.client_id, entra.issuer, entra.subject = "orders", ISSUER, ROLE
             entra.typ, entra.audience = "JWT", "api://AzureADTokenExchange"
             arn = deployed(aws, server)
-            yield World(server, entra, api, arn)
+            with AuthorizationServer() as by_certificate:
+                register(by_certificate, folder / "certificate.pem")
+                yield World(server, entra, by_certificate, api, arn)
+
+
+def register(server: AuthorizationServer, path: Path) -> None:
+    """Have an application with that certificate."""
+    der = ssl.PEM_cert_to_DER_cert(path.read_text())
+    credential = Certificates(keys=(key_credentials.from_der(der, key_id=clock.unique()),))
+    provider = PROVIDERS["entra-certificate"]
+    server.register(App(client_id="orders", provider=provider, credential=credential))
 
 
 def deployed(aws: Aws, server: Server) -> str:
@@ -130,7 +157,8 @@ def test_every_block_runs_and_each_way_to_sign_gets_a_token(
         world.run(block)
     world.names["session"].close()
     printed = capsys.readouterr().out.splitlines()
-    assert printed[1:] == ["read", "api://orders/.default", "200", "200"]
+    by_certificate = "api://uppercase/.default"
+    assert printed[1:] == ["read", by_certificate, "api://orders/.default", "200", "200"]
     assert [call.authorization for call in world.api.calls] == [f"Bearer {ACCESS_TOKEN}"] * 2
     for name in ("identity", "protected", "deployed", "in_kms", "rotated"):
         tokens = world.names[name].tokens(
@@ -138,7 +166,7 @@ def test_every_block_runs_and_each_way_to_sign_gets_a_token(
         )
         assert tokens.get().value == ACCESS_TOKEN
     assert len(world.server.claims) == 5  # the first has its token already
-    assert len(PYTHON) == 9
+    assert len(PYTHON) == 10
 
 
 def test_the_walk_from_a_secret_to_a_key_has_no_moment_without_a_token(
@@ -164,7 +192,7 @@ def test_the_walk_from_a_secret_to_a_key_has_no_moment_without_a_token(
 
 
 def test_the_command_keeps_the_file_that_it_names(folder: Path) -> None:
-    keeping, _ = COMMANDS
+    _, keeping, _ = COMMANDS
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen(
         ["sh", "-c", f"exec {keeping}"], env={**os.environ, "PATH": path}, stderr=subprocess.PIPE
@@ -181,7 +209,7 @@ def test_the_command_keeps_the_file_that_it_names(folder: Path) -> None:
 
 
 def test_what_it_prints_is_the_public_half(folder: Path) -> None:
-    _, printing = COMMANDS
+    _, _, printing = COMMANDS
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
         ["sh", "-ec", printing],

@@ -25,7 +25,7 @@ from tests.local.authorization import CLIENT_ID, NOW, OTHER, RSA, SECOND, World
 
 DAY = timedelta(days=1)
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"
-PROVIDER = replace(PROVIDERS["rfc7523"], name="entra-certificate", algorithms=("PS256", "RS256"))
+PROVIDER = PROVIDERS["entra-certificate"]
 
 
 def certificate(

@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 
 from machine_identity import testimony
-from machine_identity.aws import kms_keys, private_keys, s3
+from machine_identity.aws import kms_keys, parameter_store, private_keys, s3, secrets_manager
 from machine_identity.aws.kms_keys import Owner
+from machine_identity.client_registration.places import place
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, object_key
 from tests.template.test_functions import FUNCTIONS, MADE, of_type
 from tests.template.test_parameters import environment
@@ -76,6 +77,11 @@ PUBLISHED: Final = objects(
 )
 
 
+REGISTRATIONS: Final = (operations(parameter_store) | operations(secrets_manager)) - {
+    "secretsmanager:CreateSecret"  # who registers makes it, and that is no function
+}
+ROOMS: Final = ("ssm:/machine-identity/", "secretsmanager:machine-identity/")
+ELSEWHERE: Final = ("ssm:/machine-identities", "secretsmanager:a/machine-identity", "file:/tmp")
 TESTIMONY: Final = objects("StateBucket", testimony.object_key("default"))
 
 
@@ -160,15 +166,27 @@ def test_the_rotator_ends_and_marks_no_key_but_its_own() -> None:
     }
 
 
-def test_rule_8_the_signer_signs_and_reads_and_writes_what_it_saw_and_nothing_else() -> None:
+def test_rule_8_the_signer_writes_what_it_saw_and_the_tokens_of_registrations_only() -> None:
     calls = operations(private_keys)
     assert calls == {"kms:Sign"}
     documents = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
-    assert allowed("TokenFunction") - LOGS == calls | documents
+    assert allowed("TokenFunction") - LOGS == calls | documents | REGISTRATIONS
     read = objects("StateBucket", "default/keyring.json", "default/clients.json")
     assert resources("TokenFunction", "s3:GetObject") == [*read, *TESTIMONY]
     assert resources("TokenFunction", "s3:PutObject") == TESTIMONY
     assert resources("TokenFunction", "s3:ListBucket") == [{"Fn::GetAtt": ["StateBucket", "Arn"]}]
+
+
+def test_rule_8_the_signer_keeps_a_registration_s_token_where_settings_let_it_stand() -> None:
+    for action in sorted(REGISTRATIONS):
+        service, _, _ = action.partition(":")
+        kind = {"ssm": "parameter/", "secretsmanager": "secret:"}[service]
+        account = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}"
+        allowed_at = [{"Fn::Sub": f"{account}:{kind}machine-identity/*"}]
+        assert resources("TokenFunction", action) == allowed_at
+    stores = {f"{room}x": True for room in ROOMS} | dict.fromkeys(ELSEWHERE, False)
+    found = {each: place(each) for each in stores}
+    assert {each: at and at.is_of_function for each, at in found.items()} == stores
 
 
 def test_the_signer_signs_assertions_with_keys_of_this_stack_only() -> None:

@@ -31,18 +31,26 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from local.aws import REGION, Aws
-from machine_identity import certificate, clock, jwk, publication
+from machine_identity import certificate, clock, jwk, providers, publication
 from machine_identity import keyring as keyrings
+from machine_identity import testimony as testimonies
 from machine_identity.aws.kms_keys import KmsKeys, Owner
+from machine_identity.aws.s3 import Bucket
+from machine_identity.aws.signer import KeyringSigner
 from machine_identity.cli import main
 from machine_identity.cli.export import FORMATS
+from machine_identity.cli.exported import ANOTHER, THE_SAME
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring
+from machine_identity.testimony import Certified, Testimony
+from machine_identity.witness.hand import Hand
 from tests.keyrings import active, removed, retired, ring, standby
 
 NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 P384 = ec.generate_private_key(ec.SECP384R1())
+UNTIL = datetime(2027, 3, 1, 6, 7, 8, tzinfo=UTC)
+OF_THE_DEPLOYMENT = ("--format", "x509", "--state-bucket", "state")
 INTENTS = count()
 
 
@@ -95,9 +103,36 @@ class World:
         return replace(key, arn=arn, jwk=public)
 
     def keep(self, keyring: Keyring) -> Keyring:
-        name = f"{keyring.identity}/keyring.json"
-        self._s3.put_object(Bucket="state", Key=name, Body=keyrings.serialise(keyring))
+        self.put(f"{keyring.identity}/keyring.json", keyrings.serialise(keyring))
         return keyring
+
+    def put(self, name: str, body: bytes) -> None:
+        self._s3.put_object(Bucket="state", Key=name, Body=body)
+
+    def ordered(self, algorithm: str = "RS256") -> tuple[Key, Key]:
+        """Return the active and the standby key of a deployment that orders certificates."""
+        order: dict[str, Any] = {
+            "certificate_from": NOW - timedelta(days=3),
+            "certificate_until": UNTIL,
+        }
+        signing, next_one = (
+            self.held(key, algorithm) for key in (active(**order), standby(**order))
+        )
+        self.keep(ring(signing, next_one))
+        return signing, next_one
+
+    def certify(self) -> dict[str, bytes]:
+        """Have the token function make the certificates; return the DER of each, by kid."""
+        store = Bucket(self._s3, "state")
+        keys = KeyringSigner(bucket=store, kms=self.kms, identity="default")
+        hand = Hand(
+            identity="default", keys=keys, store=store, clock=clock, open_server=nobody_s_server
+        )
+        hand.work([], is_certified=True)
+        document = store.read(testimonies.object_key("default"))
+        assert document is not None
+        made = testimonies.parse(document.body).certificates
+        return {each.kid: base64.b64decode(each.der) for each in made}
 
     def deployment(self) -> tuple[Keyring, Key, Key, Key]:
         """Return a keyring with a key in every state, and its standby, active and retired keys."""
@@ -127,6 +162,10 @@ def world(
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
         monkeypatch.setattr(clock, "now", lambda: NOW)
         yield World(aws, tmp_path, capsysbinary)
+
+
+def nobody_s_server(*_: object) -> Any:
+    raise AssertionError
 
 
 def der_of(pem: bytes) -> bytes:
@@ -305,6 +344,142 @@ def test_rule_8_no_private_member_gets_out_whatever_the_keyring_holds(
     world.keep(ring(replace(key, jwk=leaky)))
     made = world.export("--format", shape, "--state-bucket", "state").json
     assert made in (key.jwk, {"keys": [key.jwk]})
+
+
+def test_the_active_one_is_known_by_that_word(world: World) -> None:
+    _, _, signing, _ = world.deployment()
+    made = world.export("--format", "jwk", "--state-bucket", "state", "--kid", "active")
+    assert (made.json, "the active key" in made.stderr) == (signing.jwk, True)
+    world.keep(ring(world.held(standby())))
+    refused = world.export("--state-bucket", "state", "--kid", "active")
+    assert refused.exit_code == 2
+    assert "no published key of default is called active" in refused.stderr
+
+
+# The certificate that the token function made
+
+
+@pytest.mark.parametrize("algorithm", ["PS256", "ES256"])
+def test_it_is_the_one_that_assertions_name_and_kms_is_not_asked(
+    world: World, algorithm: str
+) -> None:
+    keys = world.ordered(algorithm)
+    made = world.certify()
+    for key, words in zip(keys, (("--kid", "active"), ()), strict=True):
+        world.kms.disable_key(KeyId=key.arn)
+        der = made[key.kid]
+        told = world.export(*OF_THE_DEPLOYMENT, *words)
+        assert (told.exit_code, der_of(told.stdout)) == (0, der)
+        assert told.stderr.splitlines() == [
+            f"export: the {key.state} key {key.kid} of default",
+            f"export: x5t#S256 {certificate.thumbprint(der)}",
+            "export: not_before 2026-11-22T12:30:00+00:00",
+            "export: not_after 2027-03-01T06:07:08+00:00",
+        ]
+        members = world.export(*OF_THE_DEPLOYMENT, *words, "--json", "--der").json
+        assert base64.b64decode(members["content"]) == der
+        assert members["x5t#S256"] == certificate.thumbprint(der)
+        assert "note" not in members
+
+
+def test_of_an_rsa_key_what_is_exported_before_is_what_the_token_function_makes(
+    world: World,
+) -> None:
+    signing, _ = world.ordered("PS256")
+    before = world.export(*OF_THE_DEPLOYMENT, "--kid", "active")
+    told = world.export(*OF_THE_DEPLOYMENT, "--kid", "active", "--json").json
+    assert before.stderr.splitlines()[-1] == f"export: {THE_SAME}"
+    assert (told["note"], told["content"]) == (THE_SAME, before.stdout.decode())
+    assert world.certify()[signing.kid] == der_of(before.stdout)
+
+
+def test_of_a_key_on_a_curve_it_is_another_which_is_told(world: World) -> None:
+    signing, _ = world.ordered("ES256")
+    before = world.export(*OF_THE_DEPLOYMENT, "--kid", "active")
+    assert before.stderr.splitlines()[-1] == f"export: {ANOTHER}"
+    assert certificate.parse(der_of(before.stdout)).not_after == UNTIL
+    assert world.certify()[signing.kid] != der_of(before.stdout)
+
+
+@pytest.mark.parametrize("words", [("--days", "365"), ("--not-before", "2026-11-25")])
+def test_who_asks_for_dates_has_a_certificate_by_them(
+    world: World, words: tuple[str, ...]
+) -> None:
+    world.ordered()
+    world.certify()
+    made = world.export(*OF_THE_DEPLOYMENT, *words)
+    read = certificate.parse(der_of(made.stdout))
+    assert (read.not_before, read.not_after) == (
+        datetime(2026, 11, 25, tzinfo=UTC),
+        datetime(2027, 11, 25, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("wrong", ["of another key", "with other dates", "in pieces"])
+def test_one_that_is_not_exactly_as_ordered_is_never_exported(world: World, wrong: str) -> None:
+    signing, next_one = world.ordered()
+    ordered = world.certify()[signing.kid]
+    dated = world.export(*OF_THE_DEPLOYMENT, "--kid", "active", "--days", "9")
+    others = {
+        "of another key": world.certify()[next_one.kid],
+        "with other dates": der_of(dated.stdout),
+        "in pieces": ordered[:-1],
+    }
+    forged = Certified(kid=signing.kid, der=base64.b64encode(others[wrong]).decode())
+    body = testimonies.serialise(Testimony(certificates=(forged,)))
+    world.put(testimonies.object_key("default"), body)
+    made = world.export(*OF_THE_DEPLOYMENT, "--kid", "active")
+    assert der_of(made.stdout) == ordered
+    assert THE_SAME in made.stderr
+
+
+def test_evidence_that_cannot_be_read_is_told_and_no_other_certificate_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ordered()
+    world.put(testimonies.object_key("default"), b"{")
+    refused = world.export(*OF_THE_DEPLOYMENT)
+    assert (refused.exit_code, refused.stdout) == (5, b"")
+    assert refused.stderr == "Error: key: the testimony cannot be read: JSONDecodeError\n"
+    session = boto3.Session()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+
+    def deny(params: dict[str, Any], **_: object) -> Any:
+        """Answer as S3 does to who has no right to it; moto knows none on objects."""
+        if params["url_path"].endswith("evidence.json"):
+            answer = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+            return AWSResponse("https://s3", 403, HTTPHeaders(), None), answer
+        return None
+
+    session.events.register("before-call.s3.GetObject", deny)
+    refused = world.export(*OF_THE_DEPLOYMENT)
+    assert (refused.exit_code, refused.stdout) == (5, b"")
+    assert refused.stderr == (
+        "Error: key: the token function's evidence says which certificate it made, and "
+        "s3:GetObject failed: AccessDenied\n"
+    )
+    assert world.export("--format", "pem", "--state-bucket", "state").exit_code == 0
+
+
+HOWTO = Path(providers.__file__).with_name("howto") / "entra-certificate.md"
+TO_TYPE = re.findall(r"`machine-identity export (.*?)`", HOWTO.read_text())
+
+
+@pytest.mark.parametrize("command", TO_TYPE)
+def test_every_command_of_the_way_to_entra_exports_what_assertions_name(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(world.folder)
+    keys = {key.state: key for key in world.ordered()}
+    made = world.certify()
+    words = command.replace("STATE_BUCKET", "state").split()
+    told = world.export(*words)
+    assert told.exit_code == 0
+    key = keys[keyrings.State.ACTIVE if "active" in words else keyrings.State.STANDBY]
+    if "--json" in words:
+        assert base64.b64decode(told.json["content"]) == made[key.kid]
+    else:
+        assert der_of((world.folder / "certificate.pem").read_bytes()) == made[key.kid]
 
 
 def test_only_a_certificate_asks_kms(world: World) -> None:

@@ -6,7 +6,7 @@ The answers are written out here; the stand-in for Graph is asked in ``tests/upl
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -85,7 +85,7 @@ def error(status: int, code: str, message: str = "") -> Response:
 
 
 def site(graph: Graph, private: Any = PRIVATE, algorithm: str = "RS256") -> GraphSite:
-    assert CLIENT.upload is not None
+    assert isinstance(CLIENT.upload, ByGraph)
     key = SigningKey(kid=KID, algorithm=algorithm, private_key=private)
     return GraphSite(
         upload=CLIENT.upload,
@@ -220,6 +220,9 @@ class Holders:
         assert key.kid == KID
         return self
 
+    def reread(self, now: datetime) -> Keyring:
+        raise AssertionError(now)
+
     def signing_key(self) -> SigningKey:
         if self.error is not None:
             raise self.error
@@ -242,7 +245,9 @@ def opened(
     sites = Sites(
         keys=holders or Holders(), token=token, transport=Graph().send, now=lambda: START
     )
-    return sites.open(client, keyring, Testimony(certificates=certificates))
+    made = sites.open(client, keyring, Testimony(certificates=certificates))
+    assert isinstance(made, GraphSite)
+    return made
 
 
 RING = ring(certified("active"))

@@ -1,6 +1,7 @@
 """What the token function is told, and the sentence for everything that it is told wrongly."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +12,13 @@ from moto import mock_aws
 from machine_identity.aws import AwsError
 from machine_identity.aws.clients import client as aws_client
 from machine_identity.aws.s3 import Bucket, Document
+from machine_identity.cli.provider import steps
 from machine_identity.errors import SettingsError, TokenRequestError
-from machine_identity.providers import PROVIDERS
+from machine_identity.providers import PROVIDERS, ByGraph
 from machine_identity.settings.token import CLIENTS_LIFETIME, Clients, Question, TokenSettings
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+OBJECT_ID = "03ef14b0-ca33-4840-8f4f-d6e91916010e"
 NEEDED = {"STATE_BUCKET": "state"}
 DEFAULT = {
     "AUTHORIZATION_SERVER": "https://as.example/tenant",
@@ -200,6 +203,32 @@ def test_an_entry_default_counts_where_the_environment_has_no_such_client(world:
     world.store({"default": {**ENTRY, "client_id": "client-2"}})
     assert world.clients.named("default", NOW).client_id == "client-2"
     clients = Clients(read(**DEFAULT), world.bucket)
+    assert clients.named("default", NOW).client_id == "client-1"
+
+
+def test_the_entry_that_the_way_to_entra_shows_has_its_keys_brought(world: World) -> None:
+    told = steps(PROVIDERS["entra-certificate"], {}).replace("OBJECT_ID", OBJECT_ID)
+    (entry,) = re.findall(r"`({\"default\": .*)`", told)
+    world.store(json.loads(entry))
+    clients = Clients(read(**DEFAULT, PROVIDER="entra-certificate"), world.bucket)
+    assert clients.named("default", NOW).upload is None
+    (client,) = clients.usable(NOW)
+    assert clients.faults == ()
+    assert (client.client_id, client.name) == ("client-1", "default")
+    assert isinstance(client.upload, ByGraph)
+    assert client.upload.object_id == OBJECT_ID
+
+
+def test_with_a_fault_in_its_upload_the_default_client_is_as_the_environment_has_it(
+    world: World,
+) -> None:
+    world.store({"default": {"upload": {"object_id": "no GUID"}}, "billing": ENTRY})
+    clients = Clients(read(**DEFAULT, PROVIDER="entra-certificate"), world.bucket)
+    default, billing = clients.usable(NOW)
+    assert (default.name, default.upload, billing.name) == ("default", None, "billing")
+    assert clients.faults == (
+        "clients.json: default: upload: object_id must be a GUID, that of the application object",
+    )
     assert clients.named("default", NOW).client_id == "client-1"
 
 

@@ -28,6 +28,7 @@ def test_the_object_id_is_enough_and_is_written_in_small_letters() -> None:
 def test_a_national_cloud_has_another_graph_and_its_tokens_another_scope(slash: str) -> None:
     given = {"object_id": OBJECT_ID, "graph": f"https://graph.microsoft.us/v1.0{slash}"}
     made = upload(given, ENTRA, "here")
+    assert isinstance(made, ByGraph)
     assert made.root == "https://graph.microsoft.us/v1.0"
     assert made.scope == "https://graph.microsoft.us/.default"
 
@@ -38,7 +39,7 @@ def test_it_is_an_object_of_strings(given: object) -> None:
 
 
 def test_an_unknown_member_is_named_in_one_printable_line() -> None:
-    assert fault({"object": "x"}) == "here knows object_id, graph, and not object"
+    assert fault({"object": "x"}) == "here knows object_id, graph, registration, and not object"
     assert fault({"a\nb\x1b[31m": "x"}).isprintable()
     assert len(fault({"x" * 10_000: "x"})) < 1000
 

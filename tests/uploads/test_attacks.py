@@ -12,7 +12,8 @@ from local.disturbances import LoseAnswer
 from machine_identity.errors import TokenRequestError
 from machine_identity.keyring import State
 from machine_identity.testimony import Certified, Testimony, Upload
-from tests.uploads.world import POLICY, QUARTER, SCOPE, World
+from tests.uploads.token_function import POLICY, QUARTER
+from tests.uploads.world import SCOPE, World
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

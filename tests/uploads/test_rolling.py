@@ -9,10 +9,12 @@ import pytest
 from local.disturbances import Disturbance, LoseAnswer, Refuse
 from local.graph_errors import GraphFault
 from local.registrations import GRAPH
+from machine_identity import commands
 from machine_identity.certificate import thumbprint
 from machine_identity.testimony import Certified, Testimony, Upload
 from machine_identity.uploads import LEFT_BEHIND
-from tests.uploads.world import POLICY, QUARTER, World
+from tests.uploads.token_function import POLICY, QUARTER
+from tests.uploads.world import World
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -155,6 +157,19 @@ def test_a_certificate_that_somebody_removed_is_brought_again_after_a_day_and_no
         assert DAY <= world.now - known.asked_at < DAY + 7 * HOUR
         world.live_on(DAY)
         assert (world.active().kid, upload(world, kid).asked) == (kid, 2)
+
+
+def test_status_tells_how_far_each_key_has_come_at_each_server() -> None:
+    with World(can_list=True) as world:
+        kid = with_a_new_standby_key(world)
+        world.server.graph.disturb(Refuse(fault=GraphFault.FORBIDDEN))
+        world.bring()
+        answer = commands.answer(world.rotation(), {"command": "status"}, lambda _: POLICY)
+        rows = {each["kid"]: each for each in answer["uploads"]}
+        now = world.now.isoformat()
+        told = {"client": "default", "asked_at": now, "added_at": None, "ended_at": None}
+        assert rows[kid] == {"kid": kid, **told, "code": "forbidden"}
+        assert rows[world.active().kid]["added_at"] is not None
 
 
 def test_rule_10_a_revoked_key_s_certificate_is_removed_by_the_proof_of_its_successor() -> None:

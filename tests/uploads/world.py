@@ -6,9 +6,8 @@ registers the very first certificate, and does nothing after that.
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,49 +16,23 @@ from local import key_credentials, proofs
 from local.authorization_server import AuthorizationServer
 from local.graph import READ_ROLE
 from local.registrations import API_URI, GRAPH, ROLE, App, Certificates
-from machine_identity import certificate, clock, jwk, transport
+from machine_identity import certificate, clock, jwk
 from machine_identity import testimony as testimonies
 from machine_identity.aws.s3 import Document
 from machine_identity.certificate import Terms, thumbprint
 from machine_identity.client_assertion import SigningKey
-from machine_identity.errors import TransportError
-from machine_identity.http1 import Response
-from machine_identity.policy import CanaryTimes, Policy
+from machine_identity.policy import Policy
 from machine_identity.providers import PROVIDERS, ByGraph, Client
-from machine_identity.sites import Sites
 from machine_identity.testimony import Testimony
-from machine_identity.token_source import Fallback, TokenSource
-from machine_identity.witness import Sight, Witness
-from machine_identity.witness.hand import Errand, Hand
 from tests import world
-from tests.world import TICK
+from tests.uploads import token_function
+from tests.uploads.token_function import POLICY, QUARTER
 
 CLIENT_ID = "6f0d3f0a-0f3b-4a39-9a3c-5d7f5b1f7c21"
 SCOPE = f"{API_URI}/.default"
-QUARTER = timedelta(minutes=15)
-POLICY = Policy(
-    algorithm="RS256",
-    rotation_interval=timedelta(hours=12),
-    key_set_cache=timedelta(hours=1),
-    canary=CanaryTimes(apart=timedelta(minutes=10)),
-    uploads=True,
-)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Clock:
-    """The world's time, and names of this process."""
-
-    world: "World"
-
-    def now(self) -> datetime:
-        return self.world.now
-
-    def unique(self) -> str:
-        return clock.unique()
-
-
-class World(world.World):
+class World(token_function.World):
     """``with World() as world``: see the module."""
 
     def __init__(
@@ -74,9 +47,6 @@ class World(world.World):
         self.server = AuthorizationServer(
             now=self.clock, propagation=propagation, proof_audience=proof_audience
         )
-        self.answers_lost = 0
-        """How many answers of Graph will not arrive."""
-        self.tokens = 0
         graph = (READ_ROLE,) if can_list else ()
         self.app = App(
             client_id=CLIENT_ID,
@@ -103,61 +73,6 @@ class World(world.World):
             scope=SCOPE,
             upload=ByGraph(object_id=self.app.object_id, root=self.server.graph_url),
         )
-
-    def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-        timeout: timedelta,
-    ) -> Response:
-        """Send to the server, as a transport does; each call counts as one to the outside."""
-        if url.startswith(world.ISSUER):
-            return self.fetch(method, url, headers=headers, body=body, timeout=timeout)
-        is_graph = url.startswith(self.server.graph_url)
-        with self.call(f"{method} {url.rpartition('/')[2].partition('?')[0]}"):
-            answer = transport.send(method, url, headers=headers, body=body, timeout=timeout)
-        if is_graph and self.answers_lost:
-            self.answers_lost -= 1
-            raise TransportError("the answer was lost")
-        return answer
-
-    def source(self) -> TokenSource:
-        """Return the token source of a token function just started."""
-        signer = self.signer()
-        return TokenSource(
-            signer=signer,
-            transport=self.send,
-            clock=_Clock(world=self),
-            sleep=lambda _: None,
-            fallback=Fallback(previous=signer.previous, told=lambda: None),
-        )
-
-    def hand(self) -> Hand:
-        """Return the hand of a token function just started."""
-        keys = self.signer()
-        sites = Sites(keys=keys, token=self.source().get, transport=self.send, now=self.clock)
-        return Hand(
-            identity="default",
-            keys=keys,
-            store=self.token_state,
-            clock=_Clock(world=self),
-            open_server=sites.open,
-        )
-
-    def bring(self) -> tuple[Errand, ...]:
-        """Run the hand."""
-        return self.hand().work([self.client])
-
-    def prove(self) -> Sight:
-        """Run the token function's schedule."""
-        self.bring()
-        return self._witness().look([self.client])
-
-    def _witness(self) -> Witness:
-        return super().witness(self.source().prove)
 
     def begin(self) -> None:
         """Live until the administrator has registered the first key."""
@@ -199,23 +114,6 @@ class World(world.World):
         body = testimonies.serialise(change(self.testimony()))
         tag = hashlib.sha256(body).hexdigest()
         self.state.documents["default/evidence.json"] = Document(body=body, tag=tag)
-
-    def live_on(self, duration: timedelta) -> None:
-        """Let the time pass as the schedules have it, and get a token at every instant."""
-        until = self.now + duration
-        while self.now + TICK <= until:
-            self.now += TICK
-            self._prove_if_possible()
-            self.rotation().tick()
-            self.check()
-            self.get_token()
-        self.now = until
-
-    def get_token(self) -> None:
-        """Get a token with a new assertion; a refusal is an error."""
-        self.source().get(self.client, SCOPE)
-        assert self.server.decisions[-1].fault is None, "rule 9 was needed"
-        self.tokens += 1
 
     def registered(self) -> list[str]:
         """Return the x5t#S256 of each certificate that the application has."""

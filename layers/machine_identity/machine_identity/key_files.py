@@ -1,24 +1,28 @@
 """Private keys that are no KMS keys, as signers: in a PEM, a PKCS#12 file, or a variable.
 
 RSA of at least 2048 bits, P-256 or P-384. A passphrase is asked of whoever holds it, and only for
-a key that has one. The certificates in a PKCS#12 file are not looked at: an authorization server
-that knows us by a key set wants none. Nothing of a key or of a passphrase is ever told, and a file
-is read once: who replaces the key starts the program anew.
+a key that has one. A key may have a certificate, which a PKCS#12 file brings along: some servers
+know us by that, and those that know us by a key set want none. Nothing of a key or of a passphrase
+is ever told, and a file is read once: who replaces the key starts the program anew.
 """
 
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from machine_identity import jwk
 from machine_identity.client_assertion import PrivateKey, SigningKey
 from machine_identity.errors import SettingsError
+
+if TYPE_CHECKING:
+    from machine_identity.given_certificate import GivenCertificate
 
 LEAST_RSA_BITS: Final = 2048
 """RFC 7518 section 3.3."""
@@ -48,24 +52,30 @@ def pkcs12_file(
     issuer: str = "",
     passphrase: Passphrase | None = None,
 ) -> SigningKey:
-    """Return the key in a PKCS#12 file (RFC 7292) as a signer. Raises SettingsError."""
+    """Return the key in a PKCS#12 file (RFC 7292) as a signer, with its certificate if it has one.
+
+    Raises SettingsError.
+    """
     octets = _octets(path, "PKCS#12")
     # In a module of its own with all of X.509, which nobody else here wants.
     from cryptography.hazmat.primitives.serialization import pkcs12  # noqa: PLC0415
 
     try:
-        key = pkcs12.load_key_and_certificates(octets, None)[0]
+        key, its_own, _ = pkcs12.load_key_and_certificates(octets, None)
     except (ValueError, UnsupportedAlgorithm):  # no such file, or one with a passphrase
         said = "" if passphrase is None else passphrase()
         try:
-            key = pkcs12.load_key_and_certificates(octets, said.encode())[0]
+            key, its_own, _ = pkcs12.load_key_and_certificates(octets, said.encode())
         except (ValueError, UnsupportedAlgorithm):
             raise SettingsError(
                 f"{path} is not a readable PKCS#12 file, or its passphrase is another"
             ) from None
     if key is None:
         raise SettingsError(f"{path} has no private key in it")
-    return _signing_key(key, str(path), algorithm, issuer)
+    signer = _signing_key(key, str(path), algorithm, issuer)
+    if its_own is None:
+        return signer
+    return certified(signer, _given(str(path), its_own.public_bytes(Encoding.DER)))
 
 
 def variable(
@@ -83,6 +93,19 @@ def variable(
     if not text.strip():
         raise SettingsError(f"{name} is not set, and a PEM with a private key is to be in it")
     return _signing_key(_from_pem(text.encode(), name, None), name, algorithm, issuer)
+
+
+def certificate(path: Path) -> "GivenCertificate":
+    """Return what is in a file that is to hold a certificate. Raises SettingsError."""
+    try:
+        return _given(str(path), path.read_bytes())
+    except OSError:
+        raise SettingsError(f"{path} is not a readable certificate, PEM or DER") from None
+
+
+def certified(key: SigningKey, given: "GivenCertificate") -> SigningKey:
+    """Return the key with the name of its certificate. Raises SettingsError if it is another's."""
+    return replace(key, thumbprint=given.thumbprint(key.private_key.public_key()))
 
 
 def passphrase_in(name: str, variables: Mapping[str, str] = os.environ) -> Passphrase:
@@ -137,6 +160,13 @@ def _from_pem(octets: bytes, name: str, passphrase: Passphrase | None) -> object
         return load_pem_private_key(octets, password=passphrase().encode())
     except (ValueError, UnsupportedAlgorithm):
         raise SettingsError(f"{name} does not open with that passphrase") from None
+
+
+def _given(name: str, octets: bytes) -> "GivenCertificate":
+    # With all of X.509 behind it, as above.
+    from machine_identity.given_certificate import GivenCertificate  # noqa: PLC0415
+
+    return GivenCertificate(name=name, octets=octets)
 
 
 def _octets(path: Path, kind: str) -> bytes:

@@ -50,14 +50,8 @@ class Documents:
 
 
 def documents(keyring: Keyring, max_age: timedelta) -> Documents:
-    """Return the key set and the discovery document that the keyring asks for.
-
-    Only members that are known to be public get out, whatever the keyring holds (rule 8).
-    """
-    keys = [
-        {name: value for name, value in key.jwk.items() if name in _PUBLIC}
-        for key in keyring.published
-    ]
+    """Return the key set and the discovery document that the keyring asks for."""
+    keys = entries(keyring)
     algorithms = sorted({key.jwk["alg"] for key in keyring.published})
     issuer, *others = keyring.issuers
     configuration = {
@@ -75,6 +69,17 @@ def documents(keyring: Keyring, max_age: timedelta) -> Documents:
         cache_control=f"public, max-age={int(max_age.total_seconds())}",
         revision=keyring.published_revision,
     )
+
+
+def entries(keyring: Keyring) -> list[dict[str, Any]]:
+    """Return the keys of the set that the keyring asks for, wherever it is to be known.
+
+    Only members that are known to be public get out, whatever the keyring holds (rule 8).
+    """
+    return [
+        {name: value for name, value in key.jwk.items() if name in _PUBLIC}
+        for key in keyring.published
+    ]
 
 
 def as_served(configuration: dict[str, Any], host: str) -> dict[str, Any]:

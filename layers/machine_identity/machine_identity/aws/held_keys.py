@@ -1,7 +1,8 @@
 """Keys of ours as somebody outside Lambda finds them: in KMS by ARN, in a deployment's keyring.
 
-Finding one asks for ``kms:GetPublicKey`` or for ``s3:GetObject`` on the keyring; nothing is signed
-before ``signing_key`` is asked for it, and nothing is ever written.
+Finding one asks for ``kms:GetPublicKey`` or for ``s3:GetObject`` on the keyring, and its
+certificate for that on the evidence; nothing is signed before ``signing_key`` is asked for it, and
+nothing is ever written.
 """
 
 import re
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from machine_identity import jwk
+from machine_identity import certification, jwk, testimony
 from machine_identity.aws.clients import client, translated
 from machine_identity.aws.private_keys import private_key
 from machine_identity.aws.s3 import Bucket
 from machine_identity.aws.signer import KeyringSigner
-from machine_identity.client_assertion import PrivateKey, SigningKey
+from machine_identity.client_assertion import PrivateKey, SigningError, SigningKey
 from machine_identity.errors import SettingsError
 from machine_identity.jwk import PublicJwk
 from machine_identity.keyring import Key, Keyring
+from machine_identity.testimony import TestimonyError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -51,12 +53,26 @@ class HeldKeyring:
     """A deployment's keyring, and its keys as what signs."""
 
     keyring: Keyring
+    _store: Bucket = field(repr=False)
     _signer: KeyringSigner = field(repr=False)
 
     def held(self, key: Key) -> HeldKey:
         """Return one of its keys."""
         signer = self._signer.with_key(key, self.keyring)
         return HeldKey(arn=key.arn, jwk=key.jwk, signing_key=signer.signing_key)
+
+    def certificate(self, key: Key) -> bytes | None:
+        """Return the certificate in DER that the signer made of a key, exactly as it is ordered.
+
+        Raises SigningError if its evidence cannot be read, and AwsError.
+        """
+        document = self._store.read(testimony.object_key(self.keyring.identity))
+        try:
+            told = None if document is None else testimony.parse(document.body)
+        except TestimonyError as error:
+            raise SigningError(str(error)) from error
+        made = certification.certified(key, told)
+        return None if made is None else made.der
 
 
 def in_kms(arn: str, algorithm: str | None) -> HeldKey:
@@ -97,4 +113,4 @@ def in_keyring(bucket: str, identity: str, now: datetime) -> HeldKeyring:
     with translated("aws:Configure"):
         store, kms = Bucket(client("s3"), bucket), client("kms")
     signer = KeyringSigner(bucket=store, kms=kms, identity=identity)
-    return HeldKeyring(keyring=signer.reread(now), _signer=signer)
+    return HeldKeyring(keyring=signer.reread(now), _store=store, _signer=signer)

@@ -2,7 +2,8 @@
 
 The public half is read once, with the first assertion, since KMS shows it to nobody once the key
 is disabled; the private half never leaves KMS. The key is named by ARN and never by an alias: an
-alias can be moved to a key that no authorization server knows. Nothing here rotates.
+alias can be moved to a key that no authorization server knows. A certificate of another key is
+told with the first assertion, which is when the key is known. Nothing here rotates.
 """
 
 import re
@@ -22,6 +23,8 @@ from machine_identity.errors import SettingsError
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
+    from machine_identity.given_certificate import GivenCertificate
+
 _ARN: Final = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
@@ -29,7 +32,13 @@ class KmsKeySigner:
     """Signs with the KMS key of one ARN; threads may share it."""
 
     def __init__(
-        self, kms: "KMSClient", arn: str, algorithm: str | None = None, *, issuer: str = ""
+        self,
+        kms: "KMSClient",
+        arn: str,
+        algorithm: str | None = None,
+        *,
+        issuer: str = "",
+        certificate: "GivenCertificate | None" = None,
     ) -> None:
         """Take the key by name, and ask nothing yet. Raises SettingsError."""
         if not _ARN.fullmatch(arn):
@@ -38,6 +47,7 @@ class KmsKeySigner:
         self._arn = arn
         self._algorithm = algorithm
         self._issuer = issuer
+        self._certificate = certificate
         self._key: SigningKey | None = None
         self._lock = threading.Lock()
 
@@ -57,14 +67,15 @@ class KmsKeySigner:
     def _read(self) -> SigningKey:
         with translated("kms:GetPublicKey"):
             der = self._kms.get_public_key(KeyId=self._arn)["PublicKey"]
-        public_key = load_der_public_key(der)
-        held = private_key(self._kms, self._arn, public_key)
+        held = private_key(self._kms, self._arn, load_der_public_key(der))
         if held is None:
             raise SettingsError("the KMS key is neither RSA nor P-256 or P-384")
-        algorithm = self._algorithm or jwk.default_algorithm(held.public_key())
+        public_key, given = held.public_key(), self._certificate
+        algorithm = self._algorithm or jwk.default_algorithm(public_key)
         return SigningKey(
-            kid=jwk.from_public_key(held.public_key(), algorithm)["kid"],
+            kid=jwk.from_public_key(public_key, algorithm)["kid"],
             algorithm=algorithm,
             private_key=held,
             issuer=self._issuer,
+            thumbprint="" if given is None else given.thumbprint(public_key),
         )

@@ -16,6 +16,7 @@ from machine_identity.cli import options, registrations
 from machine_identity.cli.outcome import EXIT_CODES, one_sentence
 from machine_identity.client_registration.answers import legible
 from machine_identity.client_registration.metadata import SHOWN, Metadata
+from machine_identity.client_registration.places import FORMS
 from machine_identity.errors import SettingsError
 from machine_identity.registrar import Outcome
 
@@ -23,9 +24,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WIDTH: Final = max(map(len, SHOWN)) + 2
 
 _name = click.argument("name")
-_store = options.option(
-    "--store", required=True, help=f"Where the registration is kept: {registrations.STORES}."
-)
+_store = options.option("--store", required=True, help=f"Where the registration is kept: {FORMS}.")
 _origin = options.option(
     "--management-origin",
     default="",

@@ -2,7 +2,9 @@
 
 What is printed can be registered as it stands; what is to be known about it (which key it is, and
 the ``x5t#S256`` of a certificate) goes to the standard error, or with ``--json`` into one object.
-A certificate is signed by its own key, which takes the right to sign; all else only reads.
+A deployment's certificate is the one that its token function made, which assertions name, unless
+other dates are asked for; any other is signed here by its own key, which takes the right to sign.
+All else only reads.
 """
 
 import base64
@@ -21,12 +23,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from machine_identity import certificate, clock
 from machine_identity.certificate import Terms
 from machine_identity.cli import exported, files, options
-from machine_identity.cli.exported import Exported
+from machine_identity.cli.exported import Certified, Exported
 from machine_identity.cli.outcome import EXIT_CODES, one_sentence
 from machine_identity.errors import SettingsError
 from machine_identity.settings.environment import checked_identity
 
 FORMATS: Final = ("pem", "jwk", "jwks", "x509")
+DAYS: Final = 365
 LATE_CLOCK: Final = timedelta(hours=1)
 """How far behind a reader's clock may be that finds a certificate of today valid."""
 
@@ -43,8 +46,13 @@ class _Export:
     kid: str
     algorithm: str | None
     der: bool
-    days: int
+    days: int | None
     not_before: datetime | None
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether the dates of a certificate are asked for, whatever the keyring orders."""
+        return self.days is not None or self.not_before is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,7 @@ class _Product:
 
     content: bytes
     about: dict[str, str]
+    note: str = ""
 
 
 @click.command(epilog=EXIT_CODES)
@@ -66,13 +75,21 @@ class _Product:
 @options.option("--state-bucket", default="", help="Export a key of the deployment that has it.")
 @options.option("--identity", default="default", help="Whose keys, in that bucket.")
 @options.option(
-    "--kid", default="", help="Which of them.  [default: standby; jwks: the whole set]"
+    "--kid",
+    default="",
+    help='Which of them, by name or "active".  [default: standby; jwks: the whole set]',
 )
 @options.algorithm
 @options.option("--der", is_flag=True, help="Write a certificate as octets instead of PEM.")
-@options.option("--days", type=click.IntRange(1, 3650), default=365, help="How long it is valid.")
 @options.option(
-    "--not-before", type=click.DateTime(["%Y-%m-%d"]), help="Since when.  [default: today, UTC]"
+    "--days",
+    type=click.IntRange(1, 3650),
+    help=f"How long it is valid.  [default: {DAYS}; of a deployment as ordered]",
+)
+@options.option(
+    "--not-before",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Since when.  [default: today, UTC; of a deployment as ordered]",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file.")
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
@@ -92,7 +109,8 @@ def export(*, output: Path | None, force: bool, as_json: bool, **given: Any) -> 
         if as_json:
             click.echo(json.dumps(_members(asked, source, product, output)))
             return
-        for line in (source.told, *(f"{name} {value}" for name, value in product.about.items())):
+        about = (f"{name} {value}" for name, value in product.about.items())
+        for line in filter(None, (source.told, *about, product.note)):
             click.echo(f"export: {line}", err=True)
         if output is None:
             _print(product.content, is_text=not asked.der)
@@ -137,21 +155,27 @@ def _product(asked: _Export, source: Exported) -> _Product:
 
 
 def _certificate(asked: _Export, source: Exported) -> _Product:
-    """Make a certificate whose every term can be asked for again, to get the same one."""
+    """Return the certificate that is ordered, or one by the dates that are asked for."""
+    found = None if asked.has_terms else source.as_ordered()
+    found = found or Certified(der=source.certificate(_terms(asked, source.jwks[0]["kid"])))
+    read = certificate.parse(found.der)
+    about = {
+        "x5t#S256": read.thumbprint,
+        "not_before": read.not_before.isoformat(),
+        "not_after": read.not_after.isoformat(),
+    }
+    content = found.der if asked.der else ssl.DER_cert_to_PEM_cert(found.der).encode()
+    return _Product(content=content, about=about, note=found.note)
+
+
+def _terms(asked: _Export, kid: str) -> Terms:
+    """Return terms of which every one can be asked for again, to get the same certificate."""
     began = asked.not_before or clock.now() - LATE_CLOCK
     not_before = datetime(began.year, began.month, began.day, tzinfo=UTC)
-    not_after = not_before + timedelta(days=asked.days)
-    serial = certificate.serial_number(source.jwks[0]["kid"], not_before, not_after)
-    der = source.certificate(
-        Terms(identity=asked.identity, serial=serial, not_before=not_before, not_after=not_after)
-    )
-    about = {
-        "x5t#S256": certificate.thumbprint(der),
-        "not_before": not_before.isoformat(),
-        "not_after": not_after.isoformat(),
-    }
-    return _Product(
-        content=der if asked.der else ssl.DER_cert_to_PEM_cert(der).encode(), about=about
+    not_after = not_before + timedelta(days=asked.days or DAYS)
+    serial = certificate.serial_number(kid, not_before, not_after)
+    return Terms(
+        identity=asked.identity, serial=serial, not_before=not_before, not_after=not_after
     )
 
 
@@ -165,6 +189,7 @@ def _members(
         "key": source.told,
         "kids": [key["kid"] for key in source.jwks],
         **product.about,
+        **({"note": product.note} if product.note else {}),
         **({"content": text.decode()} if output is None else {"output": str(output)}),
     }
 

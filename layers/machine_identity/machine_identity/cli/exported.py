@@ -4,16 +4,33 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Final
 
-from machine_identity import certificate, clock, jwk, publication
+from machine_identity import certificate, certification, clock, jwk, publication
 from machine_identity.aws import AwsError
 from machine_identity.certificate import Terms
 from machine_identity.client_assertion import SigningError, SigningKey
 from machine_identity.errors import SettingsError
 from machine_identity.jwk import PublicJwk
 from machine_identity.key_files import pem_file
-from machine_identity.keyring import Key, Keyring
+from machine_identity.keyring import Key, Keyring, State
+
+EVIDENCE: Final = "the token function's evidence says which certificate it made"
+_NONE_YET: Final = "the token function has made no certificate of this key yet"
+THE_SAME: Final = f"{_NONE_YET}; if it makes one, it is this one"
+ANOTHER: Final = (
+    f"{_NONE_YET}; if it makes one, it is another, and assertions that name it do not name this"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """A certificate in DER, and what is to be known of it."""
+
+    der: bytes = field(repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +42,26 @@ class Exported:
     """Which keys these are, for people."""
     signing_key: Callable[[], SigningKey] = field(repr=False)
     arn: str = ""
+    order: Terms | None = None
+    """What the certificate of the first one is to say, by the keyring."""
+    made: Callable[[], bytes | None] = field(default=lambda: None, repr=False)
+    """Returns the one that the token function made so, if it did; it is what assertions name."""
+
+    def as_ordered(self) -> Certified | None:
+        """Return the first key's certificate as its keyring orders it; None without an order.
+
+        Of an RSA key, whoever makes it makes the same. Raises SigningError.
+        """
+        if self.order is None:
+            return None
+        try:
+            made = self.made()
+        except AwsError as error:
+            raise SigningError(f"{EVIDENCE}, and {error}") from error
+        if made is not None:
+            return Certified(der=made)
+        note = THE_SAME if self.jwks[0]["kty"] == "RSA" else ANOTHER
+        return Certified(der=self.certificate(self.order), note=note)
 
     def certificate(self, terms: Terms) -> bytes:
         """Return the first key's certificate in DER. Raises SettingsError or SigningError."""
@@ -66,20 +103,26 @@ def from_keyring(bucket: str, identity: str, kid: str | None, *, whole_set: bool
     if not keys:
         raise SigningError(f"the keyring of {identity} has no key yet")
     public, first = _as_published(found.keyring), found.held(keys[0])
+    is_ordered = keys[0].certificate_from is not None
     named = ", ".join(f"the {key.state} key {key.kid}" for key in keys)
     return Exported(
         jwks=tuple(public[key.kid] for key in keys),
         told=f"{named} of {identity}",
         signing_key=first.signing_key,
         arn=first.arn,
+        order=certification.terms(keys[0], identity) if is_ordered else None,
+        made=partial(found.certificate, keys[0]),
     )
 
 
 def _chosen(keyring: Keyring, kid: str | None) -> tuple[Key, ...]:
-    """Return the key of that name, or without one the standby key: it is to be known in time."""
+    """Return the key of that name, or without one the standby key: it is to be known in time.
+
+    The active one need not be looked up, to be known at once; no key's own name is that short.
+    """
     if not kid:
         return tuple(key for key in (keyring.standby or keyring.active,) if key is not None)
-    key = keyring.find(kid)
+    key = keyring.active if kid == State.ACTIVE else keyring.find(kid)
     if key is None or not key.is_published:
         raise SettingsError(f"no published key of {keyring.identity} is called {kid}")
     return (key,)

@@ -28,6 +28,11 @@ _OPTIONS: Final = (
     options.option("--identity", default="default", help="Which identity's keyring there."),
     options.algorithm,
     options.issuer,
+    options.option(
+        "--certificate",
+        type=_FILE,
+        help="The key's certificate, PEM or DER, where it is known by one; --pkcs12 has its own.",
+    ),
 )
 
 
@@ -43,6 +48,7 @@ class SignerOptions:
     identity: str
     algorithm: str | None
     issuer: str
+    certificate: Path | None
 
     @property
     def is_of_a_deployment(self) -> bool:
@@ -65,16 +71,24 @@ class SignerOptions:
 
     def _identity(self) -> Identity:
         algorithm, issuer, word = self.algorithm, self.issuer, self.passphrase_variable
+        if self.certificate is not None and (self.pkcs12 or self.state_bucket):
+            raise SettingsError("--certificate is for --key and --kms-key: the others have theirs")
         if self.key is not None:
             return Identity.from_pem(
-                self.key, algorithm=algorithm, issuer=issuer, passphrase_variable=word
+                self.key,
+                algorithm=algorithm,
+                issuer=issuer,
+                passphrase_variable=word,
+                certificate=self.certificate,
             )
         if self.pkcs12 is not None:
             return Identity.from_pkcs12(
                 self.pkcs12, algorithm=algorithm, issuer=issuer, passphrase_variable=word
             )
         if self.kms_key is not None:
-            return Identity.from_kms(self.kms_key, algorithm=algorithm, issuer=issuer)
+            return Identity.from_kms(
+                self.kms_key, algorithm=algorithm, issuer=issuer, certificate=self.certificate
+            )
         if algorithm or issuer:
             raise SettingsError("a keyring has its own algorithm and issuer: leave them out")
         return Identity.from_keyring(self.state_bucket or "", identity=self.identity)

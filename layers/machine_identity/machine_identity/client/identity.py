@@ -18,12 +18,15 @@ from typing import Any, Final, Self
 
 from machine_identity import clock, key_files, transport
 from machine_identity.client.tokens import Tokens
+from machine_identity.client_assertion import SigningKey
 from machine_identity.errors import SettingsError
 from machine_identity.key_files import Passphrase
 from machine_identity.providers import DEFAULT
 from machine_identity.settings.environment import checked_url
 from machine_identity.settings.token import DEFAULT_CLIENT, client, provider_from
 from machine_identity.token_source import Ahead, Fallback, Signer, TokenSource, in_thread
+
+type FilePath = str | PathLike[str]
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -48,55 +51,78 @@ class Identity:
         )
 
     @classmethod
-    def from_pem(
+    def from_pem(  # noqa: PLR0913 - all but the first by name
         cls,
-        path: str | PathLike[str],
+        path: FilePath,
         *,
         algorithm: str | None = None,
         issuer: str = "",
         passphrase: Passphrase | None = None,
         passphrase_variable: str = "",
+        certificate: FilePath | None = None,
     ) -> Self:
         """Sign with the key in a PEM file. Raises SettingsError.
 
         ``algorithm`` is RS256 or the curve's own unless it is named. ``issuer`` is the URL under
-        which the public half is published, for providers that trust an issuer. The passphrase, if
-        the key has one, is what the callable returns or the variable of that name holds.
+        which the public half is published, for providers that trust an issuer; ``certificate`` a
+        file with the key's certificate, PEM or DER, for those that know us by one. The passphrase,
+        if the key has one, is what the callable returns or the variable of that name holds.
         """
         asked = _passphrase(passphrase, passphrase_variable)
-        issuer = _issuer(issuer)
-        return cls(key_files.pem_file(Path(path), algorithm, issuer=issuer, passphrase=asked))
+        key = key_files.pem_file(Path(path), algorithm, issuer=_issuer(issuer), passphrase=asked)
+        return cls(_certified(key, certificate))
 
     @classmethod
     def from_pkcs12(
         cls,
-        path: str | PathLike[str],
+        path: FilePath,
         *,
         algorithm: str | None = None,
         issuer: str = "",
         passphrase: Passphrase | None = None,
         passphrase_variable: str = "",
     ) -> Self:
-        """Sign with the key in a PKCS#12 file (.p12, .pfx); the rest is as with a PEM."""
+        """Sign with the key in a PKCS#12 file (.p12, .pfx), and by the certificate in it.
+
+        The rest is as with a PEM.
+        """
         asked = _passphrase(passphrase, passphrase_variable)
         issuer = _issuer(issuer)
         return cls(key_files.pkcs12_file(Path(path), algorithm, issuer=issuer, passphrase=asked))
 
     @classmethod
-    def from_variable(cls, name: str, *, algorithm: str | None = None, issuer: str = "") -> Self:
+    def from_variable(
+        cls,
+        name: str,
+        *,
+        algorithm: str | None = None,
+        issuer: str = "",
+        certificate: FilePath | None = None,
+    ) -> Self:
         """Sign with the key in an environment variable that holds a PEM. Raises SettingsError."""
-        return cls(key_files.variable(name, algorithm, issuer=_issuer(issuer)))
+        key = key_files.variable(name, algorithm, issuer=_issuer(issuer))
+        return cls(_certified(key, certificate))
 
     @classmethod
-    def from_kms(cls, arn: str, *, algorithm: str | None = None, issuer: str = "") -> Self:
+    def from_kms(
+        cls,
+        arn: str,
+        *,
+        algorithm: str | None = None,
+        issuer: str = "",
+        certificate: FilePath | None = None,
+    ) -> Self:
         """Sign with one KMS key; the role needs kms:GetPublicKey and kms:Sign on it.
 
-        Raises SettingsError. KMS is asked with the first token.
+        Raises SettingsError. KMS is asked with the first token, and only then can it be told that
+        ``certificate`` is another key's.
         """
         from machine_identity.aws.clients import client as aws  # noqa: PLC0415 - see above
         from machine_identity.aws.key_signer import KmsKeySigner  # noqa: PLC0415
 
-        return cls(KmsKeySigner(aws("kms"), arn, algorithm, issuer=_issuer(issuer)))
+        given = None if certificate is None else key_files.certificate(Path(certificate))
+        issuer = _issuer(issuer)
+        return cls(KmsKeySigner(aws("kms"), arn, algorithm, issuer=issuer, certificate=given))
 
     @classmethod
     def from_keyring(cls, state_bucket: str, *, identity: str = "default") -> Self:
@@ -155,6 +181,10 @@ def _passphrase(asked: Passphrase | None, name: str) -> Passphrase | None:
     if asked is not None and name:
         raise SettingsError("passphrase and passphrase_variable are two ways of one; choose")
     return key_files.passphrase_in(name) if name else asked
+
+
+def _certified(key: SigningKey, path: FilePath | None) -> SigningKey:
+    return key if path is None else key_files.certified(key, key_files.certificate(Path(path)))
 
 
 def _issuer(issuer: str) -> str:

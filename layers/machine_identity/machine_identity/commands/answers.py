@@ -31,6 +31,7 @@ from machine_identity.keyring import Key, Keyring, KeyringError
 from machine_identity.policy import Policy
 from machine_identity.rotation import RefusedError, Revocation, Rotation, Run, UnknownKeyError
 from machine_identity.steps import Step, Wait
+from machine_identity.testimony import Testimony, Upload
 
 FURTHEST: Final = timedelta(days=3 * 365)
 """How far a plan looks ahead: with the shortest rotation interval, what one answer can hold."""
@@ -83,13 +84,7 @@ def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa
         case Rotate():
             return _done(rotation, rotation.rotate(unsafe=asked.unsafe))
         case Status():
-            keyring = rotation.keyring()
-            return {
-                **_head(rotation, keyring),
-                "issuers": _issuers(keyring, rotation.policy),
-                "seen": _seen(keyring),
-                "keys": _keys(keyring, rotation.policy, rotation.proof_wanted(keyring)),
-            }
+            return _standing(rotation, rotation.keyring(), rotation.testimony())
         case Plan():
             other = None if asked.settings is None else under(asked.settings)
             return _planned(rotation, asked.at, other)
@@ -101,6 +96,29 @@ def _answer(rotation: Rotation, asked: Command, under: Under) -> Answer:  # noqa
             return _confirmed(rotation, asked)
         case _:
             assert_never(asked)
+
+
+def _standing(rotation: Rotation, keyring: Keyring, testimony: Testimony | None) -> Answer:
+    brought = [_brought(each) for each in testimony.uploads] if testimony else []
+    return {
+        **_head(rotation, keyring),
+        "issuers": _issuers(keyring, rotation.policy),
+        "seen": _seen(keyring),
+        "keys": _keys(keyring, rotation.policy, rotation.proof_wanted(keyring, testimony)),
+        **({"uploads": brought} if brought else {}),
+    }
+
+
+def _brought(upload: Upload) -> Answer:
+    """Return how far a key has come at the server of a client to which keys are brought."""
+    return {
+        "kid": upload.kid,
+        "client": upload.client,
+        "asked_at": _moment(upload.asked_at),
+        "added_at": _moment(upload.added_at),
+        "ended_at": _moment(upload.ended_at),
+        **({"code": upload.code} if upload.code else {}),
+    }
 
 
 def _confirmed(rotation: Rotation, asked: Confirm) -> Answer:
@@ -150,7 +168,7 @@ def _explained(rotation: Rotation, at: datetime | None) -> Answer:
     proof = None
     if at is None:
         keyring = stands = rotation.keyring()
-        proof = rotation.proof_wanted(keyring)
+        proof = rotation.proof_wanted(keyring, rotation.testimony())
     else:
         stands, ahead = rotation.plan(_ahead(rotation, at))
         keyring = ahead.keyring

@@ -204,6 +204,28 @@ class ByGraph:
         parts = urlsplit(self.root)
         return f"{parts.scheme}://{parts.netloc}/.default"
 
+    @property
+    def where(self) -> tuple[str, ...]:
+        """What of it tells one server from another."""
+        return (self.root, self.object_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByManagement:
+    """The key set is put into the client's registration by RFC 7592."""
+
+    store: str
+    """Where the registration's own token is kept, under the client's name."""
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """What of it tells one server from another."""
+        return (self.store,)
+
+
+type Bringing = ByGraph | ByManagement
+"""How the signer has a server know our keys that does not come for them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
@@ -218,14 +240,14 @@ class Client:
     """What is asked for when the caller asks for nothing in particular."""
     subject: str = ""
     """What was registered as ``sub`` where that is not the client ID."""
-    upload: ByGraph | None = None
+    upload: Bringing | None = None
     """How our keys are brought there by themselves; None: they are fetched, or brought by hand."""
 
     @property
     def registration(self) -> str:
         """A digest of who this is and where: a client of the same name may become another."""
         server = [self.provider.name, self.authorization_server, self.client_id, self.subject]
-        server += [] if self.upload is None else [self.upload.root, self.upload.object_id]
+        server += [] if self.upload is None else self.upload.where
         return hashlib.sha256("\n".join(server).encode()).hexdigest()[:16]
 
     def draft(self, token_endpoint: str) -> Draft:

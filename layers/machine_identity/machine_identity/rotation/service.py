@@ -23,6 +23,7 @@ from machine_identity.rotation.emergency import revoke
 from machine_identity.rotation.runner import Run, Runner
 from machine_identity.rotation.world import World
 from machine_identity.steps import Action, Confirm, ConfirmIssuer, Promote, SwitchIssuer, Wait
+from machine_identity.testimony import Testimony
 
 
 class RefusedError(MachineIdentityError):
@@ -112,9 +113,12 @@ class Rotation:
         """Return the keyring as it stands; an empty one before the first tick."""
         return self._runner.lookout.keyring.read().keyring
 
-    def proof_wanted(self, keyring: Keyring) -> Wait | None:
+    def testimony(self) -> Testimony | None:
+        """Return what the signer has told; None if it left nothing that can be read."""
+        return self._runner.lookout.testimony.read()
+
+    def proof_wanted(self, keyring: Keyring, testimony: Testimony | None) -> Wait | None:
         """Return what rule 2 has a promotion of that keyring wait for, if it is due now."""
-        testimony = self._runner.lookout.testimony.read()
         return lifecycle.proof_wanted(keyring, self.policy, testimony, self.clock())
 
     def plan(self, until: datetime, under: Policy | None = None) -> tuple[Keyring, Forecast]:

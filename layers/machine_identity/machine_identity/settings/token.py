@@ -142,7 +142,7 @@ class Clients:
             except SettingsError as error:
                 faults.append(str(error))
                 if name == DEFAULT_CLIENT and self._default is not None:
-                    found.append(self._default)  # it gets its tokens all the same
+                    found.append(self._default)
         self.faults = tuple(faults)
         return tuple(found)
 

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol, assert_never
 
 from machine_identity import certification
 from machine_identity.client_assertion import SigningError, SigningKey
 from machine_identity.client_credentials import AccessToken
-from machine_identity.errors import TokenRequestError, UploadError
+from machine_identity.errors import SettingsError, TokenRequestError, UploadError
 from machine_identity.keyring import Key, Keyring
-from machine_identity.providers import ByGraph, Client
+from machine_identity.providers import ByGraph, ByManagement, Client
 from machine_identity.sites.graph import GraphSite, Prover
+from machine_identity.sites.management import ManagementSite, Registrations
 from machine_identity.testimony import Testimony
 from machine_identity.transport import Transport
+
+NOT_CONFIGURED: Final = "not_configured"
 
 
 class Holder(Protocol):
@@ -31,6 +34,10 @@ class Holders(Protocol):
         """Return who holds that key."""
         ...
 
+    def reread(self, now: datetime) -> Keyring:
+        """Return the keyring as it stands. Raises SigningError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sites:
@@ -41,12 +48,38 @@ class Sites:
     """Gets one for a client and a scope. Raises TokenRequestError."""
     transport: Transport
     now: Callable[[], datetime]
+    registrations: Callable[[ByManagement], Registrations] | None = None
+    """Opens the store of a client's registration. Raises SettingsError."""
 
-    def open(self, client: Client, keyring: Keyring, testimony: Testimony) -> GraphSite:
+    def open(
+        self, client: Client, keyring: Keyring, testimony: Testimony
+    ) -> GraphSite | ManagementSite:
         """Return the server of a client. Raises UploadError."""
-        if client.upload is None:
-            raise UploadError("not_configured")
-        return self._graph(client, client.upload, self._prover(keyring, testimony))
+        match client.upload:
+            case None:
+                raise UploadError(NOT_CONFIGURED)
+            case ByGraph():
+                return self._graph(client, client.upload, self._prover(keyring, testimony))
+            case ByManagement():
+                return self._management(client, client.upload, keyring)
+            case _:
+                assert_never(client.upload)
+
+    def _management(
+        self, client: Client, upload: ByManagement, keyring: Keyring
+    ) -> ManagementSite:
+        if self.registrations is None:
+            raise UploadError(NOT_CONFIGURED)
+        try:
+            registrations = self.registrations(upload)
+        except SettingsError as error:
+            raise UploadError(NOT_CONFIGURED) from error
+        return ManagementSite(
+            client=client,
+            keyring=keyring,
+            registrations=registrations,
+            current=lambda: self.keys.reread(self.now()),
+        )
 
     def _graph(self, client: Client, upload: ByGraph, prover: Prover) -> GraphSite:
         try:

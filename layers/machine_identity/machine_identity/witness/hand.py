@@ -19,7 +19,7 @@ from machine_identity.aws import AwsError
 from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, UploadError
 from machine_identity.keyring import Key, Keyring
-from machine_identity.providers import Client
+from machine_identity.providers import ByGraph, ByManagement, Client
 from machine_identity.testimony import Certified, Testimony, Upload
 from machine_identity.uploads import Act, Add, List, Remove, Site
 from machine_identity.witness.document import TestimonyDocument
@@ -105,7 +105,7 @@ class Hand:
         if uploads.is_outdated(keyring, standing):
             return ()
         done: list[Errand] = []
-        if is_certified or sites or any(each.provider.wants_certificates for each in clients):
+        if is_certified or any(_is_certified(each) for each in clients):
             done += self._certify(keyring)
         for each in _in_turn(tuple(first.values()), began_at):
             done += self._visit(keyring, each, sites[each.name], began_at)
@@ -191,8 +191,9 @@ class _Visit:
             der = b"" if made is None else made.der
             key_id = server.publish(before, der)
         except UploadError as error:
-            if not error.is_lost:  # as good as not asked: nothing is there that was not before
-                self._fail(asked, before, error)
+            if not error.is_lost or self._site.is_repeatable:
+                # Refused is as good as not asked: nothing is there that was not before.
+                self._fail(asked, asked if self._site.is_repeatable else before, error)
             return self._errand(kid, Add(kid=kid), error.code)
         self._write(uploads.added(asked, key_id, self._clock.now()))
         return self._errand(kid, Add(kid=kid))
@@ -228,12 +229,16 @@ class _Visit:
         self._document.change(begun)
 
     def _fail(self, standing: Upload, before: Upload, error: UploadError) -> None:
-        """Write down that nothing came of it, unless another run has got further meanwhile."""
+        """Write down that nothing came of it, unless another run has got further meanwhile.
+
+        Where asking twice is harmless the last word counts, and has it asked for again.
+        """
         after = uploads.failed(before, error.code, self._clock.now())
 
         def failed(told: Testimony) -> Testimony:
             is_stale = uploads.upload(told, self._site, after.kid) != standing
-            return told if is_stale else uploads.with_upload(told, after)
+            is_overtaken = is_stale and not self._site.is_repeatable
+            return told if is_overtaken else uploads.with_upload(told, after)
 
         self._document.change(failed)
 
@@ -251,7 +256,7 @@ def site(client: Client) -> Site:
         client=client.name,
         registration=client.registration,
         unknown=client.provider.key_unknown,
-        is_repeatable=False,
+        is_repeatable=isinstance(client.upload, ByManagement),
     )
 
 
@@ -259,6 +264,11 @@ def _in_turn(clients: tuple[Client, ...], at: datetime) -> tuple[Client, ...]:
     """Begin with another client each time: who has a slow server keeps none waiting for ever."""
     first = int(at.timestamp() / _TURN.total_seconds()) % max(len(clients), 1)
     return (*clients[first:], *clients[:first])
+
+
+def _is_certified(client: Client) -> bool:
+    """Whether our keys are known there by certificates."""
+    return client.provider.wants_certificates or isinstance(client.upload, ByGraph)
 
 
 def _settled(testimony: Testimony, keyring: Keyring, sites: Iterable[Site]) -> Testimony:
