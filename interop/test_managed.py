@@ -25,7 +25,7 @@ from machine_identity.publication import JWKS_PATH
 from machine_identity.registrar.stores import registrar_at
 
 INITIAL = "initial-access-token-of-the-operator"
-STORE = "ssm:/machine-identity/clients"
+STORE = "ssm:/machine-identity/embedded"
 
 
 def published(deployment: Deployment) -> list[PublicJwk]:

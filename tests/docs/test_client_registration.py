@@ -57,7 +57,7 @@ def test_every_command_runs_and_the_registrations_stand_where_it_says(
     for words in COMMANDS:
         run(words, server)
     for name in ("billing", "orders"):
-        assert client("ssm").get_parameter(Name=f"/machine-identity/clients/{name}")
+        assert client("ssm").get_parameter(Name=f"/machine-identity/STACK/{name}")
     ((_, left),) = server.clients.items()
     assert left["jwks"] == {"keys": [RSA]}
 

@@ -127,7 +127,7 @@ def test_a_store_elsewhere_is_told_and_nothing_is_asked(
     configure(world, "client-1", "ssm:/elsewhere")
     assert "uploads" not in world.prove()
     printed = "".join(capfd.readouterr())
-    assert "registration must be ssm:/machine-identity/PATH or secretsmanager:" in printed
+    assert "registration must be ssm:/machine-identity/STACK or secretsmanager:" in printed
     assert measured(printed, "ClientsFaulty") == [1]
     assert set(services) == {"s3", "kms"}
 

@@ -177,14 +177,14 @@ def test_rule_8_the_signer_writes_what_it_saw_and_the_tokens_of_registrations_on
     assert resources("TokenFunction", "s3:ListBucket") == [{"Fn::GetAtt": ["StateBucket", "Arn"]}]
 
 
-def test_rule_8_the_signer_keeps_a_registration_s_token_where_settings_let_it_stand() -> None:
+def test_rule_8_the_signer_keeps_a_registration_s_token_in_the_room_of_its_stack() -> None:
     for action in sorted(REGISTRATIONS):
         service, _, _ = action.partition(":")
         kind = {"ssm": "parameter/", "secretsmanager": "secret:"}[service]
         account = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}"
-        allowed_at = [{"Fn::Sub": f"{account}:{kind}machine-identity/*"}]
+        allowed_at = [{"Fn::Sub": f"{account}:{kind}machine-identity/${{AWS::StackName}}/*"}]
         assert resources("TokenFunction", action) == allowed_at
-    stores = {f"{room}x": True for room in ROOMS} | dict.fromkeys(ELSEWHERE, False)
+    stores = {f"{room}stack/x": True for room in ROOMS} | dict.fromkeys(ELSEWHERE, False)
     found = {each: place(each) for each in stores}
     assert {each: at and at.is_of_function for each, at in found.items()} == stores
 

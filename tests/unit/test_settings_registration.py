@@ -9,7 +9,7 @@ from machine_identity.settings.upload import upload
 
 STORE = "ssm:/machine-identity/default"
 GUID = "6f0d3f0a-0f3b-4a39-9a3c-5d7f5b1f7c21"
-MUST = "registration must be ssm:/machine-identity/PATH or secretsmanager:machine-identity/PREFIX"
+MUST = "registration must be ssm:/machine-identity/STACK or secretsmanager:machine-identity/STACK"
 TAKES = [name for name, each in PROVIDERS.items() if Registration.JWKS in each.registration]
 
 

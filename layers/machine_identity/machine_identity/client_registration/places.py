@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 FORMS: Final = "ssm:/PATH, secretsmanager:PREFIX or file:FOLDER"
-OF_FUNCTION: Final = "ssm:/machine-identity/PATH or secretsmanager:machine-identity/PREFIX"
-"""The forms of a store that the token function's role reaches (``template.yaml``)."""
+OF_FUNCTION: Final = "ssm:/machine-identity/STACK or secretsmanager:machine-identity/STACK"
+"""The forms of a store that the token function's role reaches, with the stack's name in them."""
 
 _ROOM: Final = "machine-identity"
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._-]+){1,14}/?")
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def is_of_function(self) -> bool:
-        """Whether the token function's role reaches it."""
+        """Whether the role of some stack's token function reaches it."""
         root = {Kind.PARAMETERS: f"/{_ROOM}", Kind.SECRETS: _ROOM}.get(self.kind)
         return root is not None and f"{self.path}/".startswith(f"{root}/")
 

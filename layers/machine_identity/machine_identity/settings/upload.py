@@ -5,9 +5,9 @@ server comes for them.
 
 - ``{"object_id": "…"}`` for an application of Entra ID that has certificates, with ``graph``
   beside it in a national cloud;
-- ``{"registration": "ssm:/machine-identity/…"}`` for a client that registered itself with its key
-  set (RFC 7592): the store in which ``machine-identity client`` keeps the registration, under the
-  name that the client has here.
+- ``{"registration": "ssm:/machine-identity/STACK"}`` for a client that registered itself with its
+  key set (RFC 7592): the store in which ``machine-identity client`` keeps the registration, under
+  the name that the client has here.
 """
 
 import re
