@@ -21,8 +21,8 @@ from typing import Any, Final, NoReturn
 from machine_identity import certificate as certificates
 from machine_identity.client_credentials import is_passing, printable, repeats
 from machine_identity.errors import MachineIdentityError
+from machine_identity.providers import is_guid
 
-_GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _SHA1: Final = re.compile(r"[0-9A-Fa-f]{40}")
 _SHA1_OCTETS: Final = 20
 _GONE: Final = "No credentials found"
@@ -74,7 +74,7 @@ def process_added(status: int, body: bytes, *, secrets: tuple[str, ...]) -> str:
     """Return the ``keyId`` of the certificate that was added. Raises KeyRollError."""
     members = _answered(status, body, secrets)
     key_id = members.get("keyId")
-    if not isinstance(key_id, str) or not _GUID.fullmatch(key_id):
+    if not isinstance(key_id, str) or not is_guid(key_id):
         raise KeyRollError(KeyFailure.INVALID_RESPONSE, "the answer has no keyId")
     return key_id.lower()
 
@@ -103,7 +103,7 @@ def process_listing(
 
 def _registered(members: Mapping[str, Any]) -> RegisteredKey:
     key_id, name = members.get("keyId"), members.get("displayName")
-    if not isinstance(key_id, str) or not _GUID.fullmatch(key_id):
+    if not isinstance(key_id, str) or not is_guid(key_id):
         raise KeyRollError(KeyFailure.INVALID_RESPONSE, "a key in the listing has no keyId")
     return RegisteredKey(
         key_id=key_id.lower(),

@@ -15,7 +15,6 @@ clock. Whether a certificate fits a key, and when to roll it, is for others to s
 
 import base64
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ import jwt
 from machine_identity import certificate as certificates
 from machine_identity.client_assertion import SigningKey
 from machine_identity.errors import SettingsError
+from machine_identity.providers import is_guid
 
 PROOF_AUDIENCE: Final = "00000002-0000-0000-c000-000000000000"
 """As the newest text has it; from 2020 to 2023 it was Microsoft Graph's own ID, with a 3."""
@@ -36,7 +36,6 @@ PROOF_BACKDATE: Final = timedelta(seconds=60)
 """How far before now ``nbf`` lies, for a reader whose clock is behind ours."""
 
 _ALGORITHMS: Final = ("RS256", "PS256")
-_GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +137,6 @@ def _headers(access_token: str) -> Mapping[str, str]:
 
 
 def _guid(text: str, label: str) -> str:
-    if not _GUID.fullmatch(text):
+    if not is_guid(text):
         raise SettingsError(f"{label} must be a GUID")
     return text.lower()

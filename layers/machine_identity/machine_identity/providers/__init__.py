@@ -29,6 +29,7 @@ from machine_identity.providers.entry import (
     Provider,
     Registration,
     Source,
+    is_guid,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Registration",
     "Source",
     "custom",
+    "is_guid",
 ]
 
 _TABLE: Final = json.loads(Path(__file__).with_name("table.json").read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ choose it would collect assertions that are good elsewhere (audience injection, 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -187,6 +188,12 @@ class Provider:
 
 
 GRAPH: Final = "https://graph.microsoft.com/v1.0"
+_GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def is_guid(text: str) -> bool:
+    """Whether Microsoft's directory could call something that."""
+    return _GUID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

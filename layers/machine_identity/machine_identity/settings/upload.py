@@ -10,7 +10,6 @@ server comes for them.
   the name that the client has here.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,10 +23,10 @@ from machine_identity.providers import (
     ByManagement,
     Provider,
     Registration,
+    is_guid,
 )
 from machine_identity.settings.environment import checked_url
 
-_GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _REGISTRATION: Final = "registration"
 _MEMBERS: Final = ("object_id", "graph", _REGISTRATION)
 
@@ -50,7 +49,7 @@ def _by_graph(members: Mapping[str, str], provider: Provider, label: str) -> ByG
     if not provider.wants_certificates:
         raise SettingsError(f"{label}: there is none for the provider {provider.name}")
     object_id = members.get("object_id", "")
-    if not _GUID.fullmatch(object_id):
+    if not is_guid(object_id):
         raise SettingsError(f"{label}: object_id must be a GUID, that of the application object")
     root = checked_url(f"{label}: graph", members.get("graph", GRAPH))
     return ByGraph(object_id=object_id.lower(), root=root.removesuffix("/"))
