@@ -85,9 +85,9 @@ class Upload:
     registration: str
     """As a trial's."""
     asked_at: datetime | None = None
-    """When the server was last asked to take it: written before it is asked."""
+    """When the server was last asked to take it, if it may have: written before it is asked."""
     asked: int = 0
-    """How often it was."""
+    """How often it was, and did not refuse."""
     added_at: datetime | None = None
     """When it said that it had; None if it did not, or if its answer was lost."""
     key_id: str = ""
