@@ -157,4 +157,5 @@ def prove() -> dict[str, Any]:
     count("CanaryRefused", sight.refused)
     count("CanaryProven", len(sight.tried) - sight.refused)
     count("PublishedStrangers", len(sight.testimony.strangers))
+    count("CredentialsForeign", sum(len(each.strangers) for each in sight.testimony.listings))
     return answer

@@ -126,8 +126,19 @@ def test_rule_2_a_confirmed_key_that_a_client_s_server_refuses_does_not_take_ove
     answer = step(confirmed, refused)
     assert isinstance(answer, Wait)
     assert "refuses the standby key and takes the active one" in answer.why
-    assert step(confirmed, replace(refused, active_refused=True)) == PROMOTE
     assert isinstance(step(confirmed, proof(), replace(refused, client="other")), Wait)
+
+
+@pytest.mark.parametrize(("late", "is_over"), [(-SECOND, False), (ZERO, True)])
+def test_rule_2_where_both_keys_are_refused_a_word_counts_when_the_proof_is_a_day_overdue(
+    late: timedelta, *, is_over: bool
+) -> None:
+    at = DUE + UPLOADS.canary_deadline + late
+    both = trial(refused_at=DUE, refusals=1, code="invalid_client", active_refused=True)
+    confirmed = keyring(confirmed_kid="standby", rollover_due_at=DUE)
+    answer = step(confirmed, both, at=at)
+    assert (answer == PROMOTE) is is_over
+    assert isinstance(step(keyring(rollover_due_at=DUE), both, at=at), Wait)
 
 
 def test_rule_1_the_first_key_of_all_waits_for_nobody() -> None:

@@ -16,6 +16,7 @@ from tests.world import POLICY, SECOND, START, TICK, Provider, World
 
 UPLOADS = replace(POLICY, uploads=True)
 ROTATION = POLICY.rotation_interval
+DAY = timedelta(days=1)
 PUBLICATION = timedelta(minutes=5 + 5 + 1)
 """Origin staleness, max-age and skew: no cache of the provider's."""
 TO_BE_TOLD = "rule 1: the server is to be told of the standby key"
@@ -75,16 +76,27 @@ def test_rule_1_only_the_standby_key_can_be_confirmed(born: World) -> None:
 def test_rule_1_a_word_that_comes_early_waits_for_the_caches_of_the_published_set(
     born: World, late: timedelta, *, is_over: bool
 ) -> None:
-    born.is_unsafe = True  # the world knows of no uploads, and would wait for the provider's cache
     kid = born.standby().kid
     asked(born, "rotate")
     assert asked(born, "confirm", kid=kid)["confirmed"] == kid
     assert born.active().kid != kid
     seen_at = born.standby().first_seen_at
     assert seen_at is not None
-    born.now = seen_at + PUBLICATION + late
-    born.rotation().tick()
+    born.tick(seen_at + PUBLICATION + late)
     assert (born.active().kid == kid) is is_over
+
+
+def test_rule_2_a_word_that_comes_early_is_no_proof_of_the_published_set(born: World) -> None:
+    kid = born.standby().kid
+    asked(born, "confirm", kid=kid)
+    asked(born, "rotate")
+    seen_at = born.standby().first_seen_at
+    assert seen_at is not None
+    due = seen_at + PUBLICATION
+    for at, is_over in [(due, False), (due + DAY - SECOND, False), (due + DAY, True)]:
+        born.now = at  # and the token function never runs
+        born.rotation().tick()
+        assert (born.active().kid == kid) is is_over
 
 
 def test_what_is_waited_for_is_told_by_status_and_explain(born: World) -> None:

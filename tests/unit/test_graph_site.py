@@ -90,7 +90,7 @@ def site(graph: Graph, private: Any = PRIVATE, algorithm: str = "RS256") -> Grap
     return GraphSite(
         upload=CLIENT.upload,
         access_token=TOKEN,
-        prover=Prover(key=key, certificate=DER),
+        provers=(Prover(key=key, certificate=DER),),
         transport=graph.send,
         now=lambda: START,
     )
@@ -256,7 +256,8 @@ OWN = Certified(kid=KID, der=ordered())
 
 def test_the_active_key_proves_and_the_token_is_for_graph() -> None:
     made = opened(RING, OWN)
-    assert (made.prover.key.kid, made.prover.certificate) == (KID, DER)
+    (prover,) = made.provers
+    assert (prover.key.kid, prover.certificate) == (KID, DER)
     assert made.access_token == TOKEN
 
 

@@ -160,6 +160,14 @@ def test_rule_9_the_previous_key_still_has_its_certificate_when_the_active_one_s
     world.now += QUARTER
     world.source().get(world.client, SCOPE)
     assert world.server.decisions[-1].fault is None
+    world.rotation().revoke(world.standby().kid, "by mistake")
+    kid = world.standby().kid
+    for _ in range(8):  # two audiences and two keys, each after a pause
+        world.prove()
+        world.tick()
+        world.now += QUARTER
+    assert world.standby().kid == kid
+    assert world.standby().thumbprint in world.registered()
 
 
 def test_rule_10_without_a_registered_standby_key_a_revocation_needs_the_administrator() -> None:
@@ -167,7 +175,10 @@ def test_rule_10_without_a_registered_standby_key_a_revocation_needs_the_adminis
         world.begin()
         world.tick()
         stolen, unknown = world.active(), world.standby()
-        world.rotation().revoke(stolen.kid, "it was stolen")
+        notes = world.rotation().revoke(stolen.kid, "it was stolen").notes
+        assert f"no client has had a token with {unknown.kid}: bring it to the server" in str(
+            notes
+        )
         assert world.active().kid == unknown.kid
         with pytest.raises(TokenRequestError):
             world.source().get(world.client, SCOPE)

@@ -176,7 +176,8 @@ def test_rule_10_a_revoked_key_s_certificate_is_removed_by_the_proof_of_its_succ
         with_a_new_standby_key(world)
         world.live_on(2 * HOUR)
         stolen = world.active()
-        world.rotation().revoke(stolen.kid, "it was stolen")
+        notes = world.rotation().revoke(stolen.kid, "it was stolen").notes
+        assert "no client has had a token" not in str(notes)
         world.get_token()
         assert copies(world, stolen.thumbprint) == 1
         world.now += QUARTER

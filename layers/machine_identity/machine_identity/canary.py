@@ -144,7 +144,9 @@ def hold(
 
     The operator's word (``confirmed_kid``) stands for a proof that nobody could give. It does not
     outweigh a server that takes the active key and refuses this one: to break what works there is
-    ``rotate`` with ``unsafe``. A first key replaces none, and is held by rule 1 alone.
+    ``rotate`` with ``unsafe``. Where keys are uploaded it can come long before (it says that the
+    server has the key), and stands for a proof only when that is overdue. A first key replaces
+    none, and is held by rule 1 alone.
     """
     standby = keyring.standby
     if keyring.active is None or standby is None:
@@ -157,11 +159,20 @@ def hold(
     worst, trial = max(judged, key=lambda pair: pair[0])
     if worst is Verdict.PROVEN:
         return None
-    if keyring.confirmed_kid == standby.kid and worst is not Verdict.REFUSED:
+    is_vouched = not policy.uploads or is_overdue(keyring, policy.canary_deadline, now)
+    if is_vouched and keyring.confirmed_kid == standby.kid and worst is not Verdict.REFUSED:
         return None
     if not known:
         return Wait(until=now, why="the token function has told of no trial yet (rule 2)")
     return _wait(keyring, worst, trial, policy, now)
+
+
+def is_taken(kid: str, testimony: Testimony | None) -> bool:
+    """Return whether any client's last trial got it a token, however long ago that was."""
+    told = () if testimony is None else testimony.trials
+    return any(
+        each.kid == kid and each.client != PUBLISHED_SET and each.last_success_at for each in told
+    )
 
 
 def foreseen(keyring: Keyring, now: datetime) -> Testimony:

@@ -72,13 +72,13 @@ def shows_revoked_key(keyring: Keyring, evidence: Evidence) -> bool:
 def discard(
     keyring: Keyring, policy: Policy, evidence: Evidence, now: datetime
 ) -> Discard | Wait | None:
-    """Replace a standby key that KMS would not sign with, or that is for another algorithm.
+    """Replace a standby key that KMS would not sign with, or that is otherwise of no use any more.
 
     Where KMS has every key fail, keys are not made and thrown away for ever: those that it has
     still to delete count.
     """
     for key in keyring.in_state(State.STANDBY):
-        why = _unfit(key, policy, evidence)
+        why = _unfit(key, policy, evidence, now)
         if why is None:
             continue
         if len(keyring.keys) >= 2 * policy.most_live_keys:
@@ -130,12 +130,14 @@ def _searched(keyring: Keyring, search: Search) -> Keyring:
     return keyring
 
 
-def _unfit(key: Key, policy: Policy, evidence: Evidence) -> str | None:
+def _unfit(key: Key, policy: Policy, evidence: Evidence, now: datetime) -> str | None:
     if key.kid in evidence.unusable:
         return "KMS would not sign with the standby key"
     algorithm = key.jwk["alg"]
     if algorithm != policy.algorithm:
         return f"the standby key is for {algorithm}, and the settings ask for {policy.algorithm}"
+    if key.certified_until is not None and now > key.certified_until:
+        return "the standby key's certificate lapsed"
     return None
 
 

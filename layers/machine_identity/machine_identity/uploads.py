@@ -214,6 +214,11 @@ def untold(keyring: Keyring, testimony: Testimony, site: Site, now: datetime) ->
     return _with_listing(testimony, Listing(client=site.client, at=now, is_told=False))
 
 
+def is_added(kid: str, testimony: Testimony) -> bool:
+    """Whether any server has said that it has the key."""
+    return any(each.kid == kid and each.added_at for each in testimony.uploads)
+
+
 def suspicions(testimony: Testimony) -> tuple[str, ...]:
     """Return what people have to look at when a key was stolen: with it others may be added."""
     told = testimony.listings

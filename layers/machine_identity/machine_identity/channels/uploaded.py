@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from machine_identity.canary import PUBLISHED_SET
+from machine_identity import canary
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.situation import Situation
@@ -55,7 +55,7 @@ def wanted(
     standby = keyring.standby
     if not policy.uploads or keyring.active is None or standby is None:
         return None
-    if keyring.confirmed_kid == standby.kid or _is_taken(standby, testimony):
+    if keyring.confirmed_kid == standby.kid or canary.is_taken(standby.kid, testimony):
         return None
     return Wait(until=now, why=_WHY, alarms=(WANTED,))
 
@@ -68,16 +68,6 @@ def withdraw(at: Situation, key: Key) -> Wait | None:
     if not is_open or lapses_at is None or at.now > lapses_at:
         return None
     return Wait(until=at.now, why="a server still has a removed key, which the signer is to drop")
-
-
-def _is_taken(standby: Key, testimony: Testimony | None) -> bool:
-    """Whether any client's last trial got it a token; how fresh that must be is rule 2's."""
-    told = () if testimony is None else testimony.trials
-    return any(
-        each.last_success_at is not None
-        for each in told
-        if each.kid == standby.kid and each.client != PUBLISHED_SET
-    )
 
 
 def _lapsing(at: Situation) -> Wait | None:

@@ -12,7 +12,7 @@ for whoever trusted the key (``aftermath``).
 from contextlib import suppress
 from dataclasses import replace
 
-from machine_identity import uploads
+from machine_identity import canary, uploads
 from machine_identity.aws import AwsError
 from machine_identity.errors import ConflictError, MachineIdentityError
 from machine_identity.keyring import Keyring, KeyringError
@@ -129,7 +129,9 @@ class _Emergency:
 
     def _told(self, course: Course) -> Revocation:
         self._notes += [str(error) for error in course.errors]
-        self._notes += uploads.suspicions(course.evidence.testimony or Testimony())
+        told = course.evidence.testimony or Testimony()
+        self._notes += uploads.suspicions(told)
+        self._notes += self._unproven(course.held.keyring, told)
         known = (course.held.keyring, self._journal.keyring or course.held.keyring)
         found = Found(
             keyring=max(known, key=lambda keyring: keyring.revision),
@@ -139,6 +141,15 @@ class _Emergency:
         )
         world = self._runner.world
         return aftermath.recorded(self._outcome(), found, self._runner.policy, world.clock())
+
+    def _unproven(self, keyring: Keyring, told: Testimony) -> list[str]:
+        """Return what is to be said of a key that signs where no server was seen to have it."""
+        active = keyring.active
+        if not self._runner.policy.uploads or active is None:
+            return []
+        if canary.is_taken(active.kid, told) or uploads.is_added(active.kid, told):
+            return []
+        return [f"no client has had a token with {active.kid}: bring it to the server yourself"]
 
     def _outcome(self) -> Outcome:
         steps, kid = tuple(self._journal.steps), self._key.kid

@@ -1,7 +1,8 @@
 """Entra ID, to which certificates are brought by Microsoft Graph (``entra_keys``).
 
 The proof is signed with a key that is registered already, and never with the one that is brought.
-Microsoft's texts differ in the proof's audience, so whoever was refused tries the other one next.
+Microsoft's texts differ in the proof's audience, so whoever was refused tries the other one next,
+and after that the next of the keys that may be registered.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,8 @@ class GraphSite:
     upload: ByGraph
     access_token: str = field(repr=False)
     """For Graph, of the application itself."""
-    prover: Prover
+    provers: tuple[Prover, ...]
+    """The active key first, then the one before it while that may sign (rule 9)."""
     transport: Transport
     now: Callable[[], datetime]
 
@@ -94,10 +96,11 @@ class GraphSite:
     def _proof(self, known: Upload) -> str:
         audiences = entra_keys.PROOF_AUDIENCES
         refused = known.failures if known.code == KeyFailure.PROOF else 0
+        prover = self.provers[refused // len(audiences) % len(self.provers)]
         try:
             return entra_keys.proof(
-                self.prover.key,
-                certificate=self.prover.certificate,
+                prover.key,
+                certificate=prover.certificate,
                 object_id=self.upload.object_id,
                 now=self.now(),
                 audience=audiences[refused % len(audiences)],

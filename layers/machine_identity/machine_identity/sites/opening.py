@@ -59,7 +59,7 @@ class Sites:
             case None:
                 raise UploadError(NOT_CONFIGURED)
             case ByGraph():
-                return self._graph(client, client.upload, self._prover(keyring, testimony))
+                return self._graph(client, client.upload, self._provers(keyring, testimony))
             case ByManagement():
                 return self._management(client, client.upload, keyring)
             case _:
@@ -81,7 +81,7 @@ class Sites:
             current=lambda: self.keys.reread(self.now()),
         )
 
-    def _graph(self, client: Client, upload: ByGraph, prover: Prover) -> GraphSite:
+    def _graph(self, client: Client, upload: ByGraph, provers: tuple[Prover, ...]) -> GraphSite:
         try:
             token = self.token(client, upload.scope)
         except TokenRequestError as error:
@@ -89,19 +89,25 @@ class Sites:
         return GraphSite(
             upload=upload,
             access_token=token.value,
-            prover=prover,
+            provers=provers,
             transport=self.transport,
             now=self.now,
         )
 
-    def _prover(self, keyring: Keyring, testimony: Testimony) -> Prover:
-        """Return the active key: it is registered, or no token would be had with it either."""
-        active = keyring.active
-        made = None if active is None else certification.certified(active, testimony)
-        if active is None or made is None:
+    def _provers(self, keyring: Keyring, testimony: Testimony) -> tuple[Prover, ...]:
+        """Return the keys that may be registered: one is, or no token would be had either."""
+        signing = (keyring.active, keyring.previous(self.now()))
+        found = tuple(
+            Prover(key=self._signing_key(key, keyring), certificate=made.der)
+            for key in signing
+            if key is not None and (made := certification.certified(key, testimony)) is not None
+        )
+        if not found:
             raise UploadError("no_certificate")
+        return found
+
+    def _signing_key(self, key: Key, keyring: Keyring) -> SigningKey:
         try:
-            key = self.keys.with_key(active, keyring).signing_key()
+            return self.keys.with_key(key, keyring).signing_key()
         except SigningError as error:
             raise UploadError("not_signed") from error
-        return Prover(key=key, certificate=made.der)
