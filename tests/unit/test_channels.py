@@ -12,7 +12,7 @@ from machine_identity.channels import uploaded
 from machine_identity.forecast import forecast
 from machine_identity.keyring import Key, Keyring, State
 from machine_identity.policy import CERTIFICATE_MARGIN, Policy
-from machine_identity.steps import Forget, Promote, Step, Wait
+from machine_identity.steps import Discard, Forget, Promote, Step, Wait
 from machine_identity.testimony import Testimony, Trial, Upload
 from tests.keyrings import (
     DAY,
@@ -331,3 +331,14 @@ def test_what_is_waited_for_is_told_long_before_it_is_due() -> None:
     assert lifecycle.proof_wanted(ring(active(), standby()), UPLOADS, told, START) is None
     confirmed = keyring(confirmed_kid="standby")
     assert lifecycle.proof_wanted(confirmed, UPLOADS, told, START) is None
+
+
+@pytest.mark.parametrize(("late", "is_over"), [(ZERO, False), (SECOND, True), (100 * DAY, True)])
+def test_a_standby_key_whose_certificate_lapsed_makes_room_for_another(
+    late: timedelta, *, is_over: bool
+) -> None:
+    lapsed = standby(first_seen_at=START, certificate_until=START + DAY, thumbprint="made")
+    answer = step_at(ring(active(), lapsed), START + DAY + late, UPLOADS)
+    assert isinstance(answer, Discard) is is_over
+    never_made = replace(lapsed, thumbprint="")
+    assert not isinstance(step_at(ring(active(), never_made), START + DAY + late), Discard)
