@@ -39,7 +39,9 @@ class Aws:
     """``with Aws() as aws``: an empty account, at ``aws.url``; one at a time in a process."""
 
     def __init__(self, *, now: Callable[[], datetime] = clock.now) -> None:
-        app = DomainDispatcherApplication(apps(now))
+        self.denied: frozenset[str] = frozenset()
+        """What KMS denies to everybody: of its operations, ``DisableKey`` can be among these."""
+        app = DomainDispatcherApplication(apps(now, lambda: self.denied))
         self._server = LoopbackServer(app, now=now, handler=MotoRequestHandler)
         self._open = ExitStack()
 

@@ -85,6 +85,10 @@ class Stack:
         """Move the clock, run the schedules that fall due, and return the new present."""
         return self._schedules.advance(by)
 
+    def go_dark(self) -> None:
+        """Answer no more at the public URL, as when its domain or what stands in front fails."""
+        self._api.__exit__(None, None, None)
+
     def warnings(self) -> list[str]:
         """Return the last thing that each function complained about."""
         lines = {path.stem: path.read_text().splitlines() for path in self.logs.iterdir()}

@@ -81,6 +81,10 @@ class _StrictKms(KmsResponse):
     def now(self) -> datetime:
         """Return the instant that deletion dates are counted from."""
 
+    @abstractmethod
+    def denied(self) -> frozenset[str]:
+        """Return the operations that are denied, as an organisation's policy may deny them."""
+
     def sign(self) -> str:
         order = self._order()
         signature = order.private_key.sign(order.message, *order.scheme)
@@ -103,6 +107,8 @@ class _StrictKms(KmsResponse):
         return json.dumps({**answer, "KeyId": key.arn, "KeySpec": key.key_spec})
 
     def disable_key(self) -> str:
+        if "DisableKey" in self.denied():
+            _refuse("AccessDeniedException", "An explicit deny in a service control policy.")
         self.kms_backend.disable_key(self._key_not_pending().id)
         return "{}"
 
@@ -187,12 +193,17 @@ class _StrictKms(KmsResponse):
         return message, digest if is_message else Prehashed(digest)
 
 
-def apps(now: Callable[[], datetime]) -> "Callable[[SERVICE_NAMES], Flask]":
+def apps(
+    now: Callable[[], datetime], denied: Callable[[], frozenset[str]]
+) -> "Callable[[SERVICE_NAMES], Flask]":
     """Return what makes the application of each service, for moto's dispatcher."""
 
     class Kms(_StrictKms):
         def now(self) -> datetime:
             return now()
+
+        def denied(self) -> frozenset[str]:
+            return denied()
 
     def app(service: "SERVICE_NAMES") -> Flask:
         made = create_backend_app(service)

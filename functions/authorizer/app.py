@@ -47,7 +47,8 @@ verifier = Verifier(
 
 def count(name: str, reason: Refusal | None = None) -> None:
     """Count in CloudWatch, which reads it from what the function prints."""
-    print(emf.line(name, service="authorizer", now=clock.now(), reason=reason))  # noqa: T201
+    now, stack = clock.now(), settings.stack
+    print(emf.line(name, service="authorizer", now=now, stack=stack, reason=reason))  # noqa: T201
 
 
 def handler(event: object, context: object) -> dict[str, Any]:

@@ -64,6 +64,7 @@ rotation = Rotation(
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with what was asked for, or with ``error`` and ``error_description``."""
     metrics.add_dimension(name="identity", value=settings.identity)
+    metrics.add_dimension(name="stack", value=settings.stack)
     answer = commands.answer(rotation, event, settings.policy_under)
     if "error" in answer:
         logger.warning("command failed", extra=answer)

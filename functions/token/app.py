@@ -115,6 +115,8 @@ def hand() -> "Hand":
 def handler(event: object, context: object) -> dict[str, Any]:  # noqa: ARG001
     """Answer with ``access_token``, ``token_type``, ``expires_in`` and ``scope``, or ``error``."""
     metrics.add_dimension(name="identity", value=settings.identity)
+    if settings.stack:
+        metrics.add_dimension(name="stack", value=settings.stack)
     if is_canary(event, settings.identity):
         return prove()
     try:

@@ -73,7 +73,7 @@ def test_every_function_has_the_layer_and_a_log_group_that_forgets(name: str) ->
         (
             "TokenFunction",
             (
-                "IDENTITY STATE_BUCKET PROVIDER AUTHORIZATION_SERVER CLIENT_ID SCOPE "
+                "IDENTITY STACK_NAME STATE_BUCKET PROVIDER AUTHORIZATION_SERVER CLIENT_ID SCOPE "
                 "POWERTOOLS_LOG_LEVEL RES_OPTIONS"
             ),
         ),
@@ -82,7 +82,7 @@ def test_every_function_has_the_layer_and_a_log_group_that_forgets(name: str) ->
             "AuthorizerFunction",
             (
                 "ISSUER JWKS_URI AUDIENCE REQUIRED_SCOPES REQUIRED_ROLES ALLOWED_CLIENTS"
-                " ALLOWED_ALGORITHMS DENIED_KEY_IDS DENIED_TOKEN_IDS RES_OPTIONS"
+                " STACK_NAME ALLOWED_ALGORITHMS DENIED_KEY_IDS DENIED_TOKEN_IDS RES_OPTIONS"
             ),
         ),
         ("UppercaseFunction", "POWERTOOLS_LOG_LEVEL"),

@@ -19,6 +19,7 @@ from tests.world import ISSUER, POLICY, SECOND, START, TICK, World
 
 AT = START.isoformat()
 JWKS = "default/.well-known/jwks.json"
+DAY = timedelta(days=1)
 YEARLY = Policy(algorithm="ES256", rotation_interval=timedelta(days=365))
 
 
@@ -361,7 +362,14 @@ def test_confirm_answers_that_nothing_is_confirmed_while_clocks_are_apart(born: 
 
 def test_the_end_of_a_run_sums_up_how_the_keys_stand(born: World) -> None:
     ring = born.keyring()
-    nothing = {"KeysLive": 2, "KeysUnknown": 0, "NobodySigns": 0, "PromotionOverdue": 0}
+    nothing = {
+        "KeysLive": 2,
+        "KeysUnknown": 0,
+        "NobodySigns": 0,
+        "StandbyMissing": 0,
+        "PublishedSetStale": 0,
+        "PromotionOverdue": 0,
+    }
     wait = Wait(until=START, why="")
     assert counts(wait, ring, POLICY, START) == nothing
     alarming = replace(wait, alarms=("ClockApart", "KeysFail"))
@@ -372,10 +380,25 @@ def test_the_end_of_a_run_sums_up_how_the_keys_stand(born: World) -> None:
         "KeysLive": 1,
         "KeysUnknown": 1,
         "NobodySigns": 1,
+        "StandbyMissing": 0,
+        "PublishedSetStale": 0,
         "PromotionOverdue": 0,
     }
+    alone = replace(ring, keys=ring.keys[:1])
+    assert counts(wait, alone, POLICY, START)["StandbyMissing"] == 1
     assert counts(wait, ring, POLICY, late)["PromotionOverdue"] == 1
     assert counts(wait, ring, POLICY, late - SECOND)["PromotionOverdue"] == 0
+
+
+@pytest.mark.parametrize(("late", "is_stale"), [(-SECOND, 0), (0 * SECOND, 1), (DAY, 1)])
+def test_a_set_is_stale_that_shows_no_new_key_an_hour_after_it_was_made(
+    born: World, late: timedelta, is_stale: int
+) -> None:
+    ring, wait = born.keyring(), Wait(until=START, why="")
+    hidden = ring.with_key(replace(born.standby(), first_seen_at=None))
+    at = born.standby().created_at + timedelta(hours=1) + late
+    assert counts(wait, hidden, POLICY, at)["PublishedSetStale"] == is_stale
+    assert counts(wait, ring, POLICY, at)["PublishedSetStale"] == 0
 
 
 @pytest.mark.parametrize(

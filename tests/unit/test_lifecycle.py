@@ -141,7 +141,8 @@ def test_rule_1_a_max_age_no_longer_than_ours_needs_no_memory(max_age: timedelta
 def test_rule_1_without_an_observation_in_this_very_run_nothing_signs() -> None:
     now = START + LATE
     step = step_at(waiting(), now, observation=unseen(now))
-    assert step == Wait(until=now, why="the public URL was not seen: no answer (rule 1)")
+    why = "the public URL was not seen: no answer (rule 1)"
+    assert step == Wait(until=now, why=why, alarms=("PublishedSetUnseen",))
 
 
 @pytest.mark.parametrize(

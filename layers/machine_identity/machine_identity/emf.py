@@ -13,10 +13,16 @@ from machine_identity.errors import Refusal
 NAMESPACE: Final = "MachineIdentity"
 
 
-def line(name: str, *, service: str, now: datetime, reason: Refusal | None = None) -> str:
-    """Return the line that counts one ``name``, of that service in all and for that reason."""
-    dimensions = {"service": service, **({"reason": reason.value} if reason else {})}
-    sets = [["service"], ["service", "reason"]] if reason else [["service"]]
+def line(
+    name: str, *, service: str, now: datetime, stack: str = "", reason: Refusal | None = None
+) -> str:
+    """Return the line that counts one ``name``, of that service in all and for that reason.
+
+    ``stack`` keeps two deployments in one account apart.
+    """
+    whose = {"service": service, **({"stack": stack} if stack else {})}
+    dimensions = {**whose, **({"reason": reason.value} if reason else {})}
+    sets = [[*whose], [*dimensions]] if reason else [[*whose]]
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": sets,

@@ -15,7 +15,7 @@ from typing import Final, assert_never
 
 from machine_identity import canary, fallback, relocation, repairs
 from machine_identity.channels import CHANNELS, fetched, uploaded
-from machine_identity.evidence import Evidence
+from machine_identity.evidence import Evidence, Seen
 from machine_identity.keyring import VERSION, Key, Keyring, State
 from machine_identity.policy import Policy
 from machine_identity.situation import Situation
@@ -80,6 +80,8 @@ def next_step(
     alarms = [alarm for wait in waits for alarm in wait.alarms]
     if keyring.active is not None and keyring.active.kid in evidence.unusable:
         alarms.append("ActiveKeyFails")
+    if keyring.published and not isinstance(evidence.observation, Seen):
+        alarms.append("PublishedSetUnseen")
     return replace(first, alarms=tuple(alarms))
 
 

@@ -57,6 +57,7 @@ class AuthorizerSettings:
     jwks_timeout: timedelta
     denied_key_ids: frozenset[str] = frozenset()
     denied_token_ids: frozenset[str] = frozenset()
+    stack: str = ""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
@@ -77,6 +78,7 @@ class AuthorizerSettings:
             jwks_timeout=environment.seconds("JWKS_TIMEOUT_SECONDS", 2, least=1, most=9),
             denied_key_ids=frozenset(environment.words("DENIED_KEY_IDS")),
             denied_token_ids=frozenset(environment.words("DENIED_TOKEN_IDS")),
+            stack=environment.text("STACK_NAME", ""),
         )
 
 

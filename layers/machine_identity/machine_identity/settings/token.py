@@ -58,6 +58,8 @@ class TokenSettings:
     provider: Provider
     """Whose waits the rotation keeps, whatever clients there are."""
     default: Client | None
+    stack: str = ""
+    """What tells two deployments in one account apart in what is counted."""
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
@@ -65,6 +67,7 @@ class TokenSettings:
         environment = Environment(variables)
         return cls(
             identity=environment.identity(),
+            stack=environment.text("STACK_NAME", ""),
             state_bucket=environment.text("STATE_BUCKET"),
             provider=_provider(environment),
             default=_default(environment),
