@@ -67,9 +67,15 @@ def arn(logical: str) -> str:
 def policies() -> tuple[Policy, ...]:
     """Return every document of the deployment that grants or denies."""
     resources = transformed()["Resources"]
-    written = {each for each in resources if resources[each]["Type"] == "AWS::IAM::Role"}
-    assert written == set(ROLES.values())
+    of_iam = {each for each in resources if resources[each]["Type"].startswith("AWS::IAM::")}
+    attached = {each for each in of_iam if {"Roles", "RoleName"} & _members(resources[each])}
+    written = {each for each in of_iam if resources[each]["Type"] == "AWS::IAM::Role"}
+    assert (written, attached) == (set(ROLES.values()), set())  # no right comes from elsewhere
     return tuple(_policies(resources))
+
+
+def _members(resource: Mapping[str, Any]) -> set[str]:
+    return set(resource["Properties"])
 
 
 def _policies(resources: Mapping[str, Any]) -> Iterator[Policy]:

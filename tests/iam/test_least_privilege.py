@@ -6,6 +6,8 @@ moto. What AWS itself makes of them was never seen; see test_judge.py for what i
 
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from machine_identity.aws import kms_keys, parameter_store, private_keys, s3, secrets_manager
 from tests.iam import cases, denied, documents, lives
 from tests.iam.cases import Case
@@ -39,6 +41,14 @@ def test_the_lives_make_every_call_that_the_code_can_make() -> None:
     named = {each for edge in EDGES for each in operations(edge)}
     # Whoever registers a client makes its secret, on the command line.
     assert named - asked == {"secretsmanager:CreateSecret"}
+
+
+@pytest.mark.parametrize("who", documents.ROLES)
+def test_a_role_allows_the_actions_of_its_real_calls_and_no_other(who: str) -> None:
+    policy = cases.by_place(documents.policies())["role", who]
+    named = [each["Action"] for each in policy.statements if each["Effect"] == "Allow"]
+    allowed = {one for each in named for one in (each if isinstance(each, list) else [each])}
+    assert allowed == {each.action for each in lives.needed()[who]}
 
 
 def test_a_policy_that_is_wider_or_lacks_anything_is_found_out(
