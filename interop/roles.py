@@ -1,7 +1,7 @@
 """The roles of the transformed template in moto's IAM, as far as moto can judge by them.
 
 It can for S3: action and ARN. Of KMS and tags it knows no resource and no condition, so there
-every role may do everything, and only ``tests/template/test_roles.py`` holds what is written.
+every role may do everything; ``tests/iam`` has the documents judged for all services.
 """
 
 import json

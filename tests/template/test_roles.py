@@ -11,6 +11,7 @@ from machine_identity import testimony
 from machine_identity.aws import kms_keys, parameter_store, private_keys, s3, secrets_manager
 from machine_identity.aws.kms_keys import Owner
 from machine_identity.client_registration.places import place
+from machine_identity.policy import Policy
 from machine_identity.publication import CONFIGURATION_PATH, JWKS_PATH, object_key
 from tests.template.test_functions import FUNCTIONS, MADE, of_type
 from tests.template.test_parameters import environment
@@ -148,9 +149,11 @@ def test_the_rotator_makes_keys_of_this_stack_only() -> None:
 def test_the_rotator_ends_and_marks_no_key_but_its_own() -> None:
     stack, identity = (f"aws:ResourceTag/{tag}" for tag in TAGS)
     of_this_stack = {stack: {"Ref": "AWS::StackName"}, identity: "default"}
+    window = {"kms:ScheduleKeyDeletionPendingWindowInDays": Policy().deletion_window.days}
+    bound = {"StringEquals": of_this_stack, "NumericGreaterThanEqualsIfExists": window}
     for action in ("kms:DescribeKey", "kms:DisableKey", "kms:ScheduleKeyDeletion"):
         statement = allowing("RotationFunction", action)
-        assert statement["Condition"] == {"StringEquals": of_this_stack}
+        assert statement["Condition"] == bound
         assert statement["Resource"] == KEYS
     marking = allowing("RotationFunction", "kms:TagResource")["Condition"]
     assert marking["ForAllValues:StringEquals"]["aws:TagKeys"] == [*TAGS, f"{kms_keys.TAG}intent"]
