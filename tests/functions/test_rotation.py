@@ -39,7 +39,7 @@ class PublicUrl:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append(dict(self.headers))
-                document = bucket.read(f"default{self.path}")
+                document = outer._bucket.read(f"default{self.path}")
                 self.send_response(200 if document and outer.is_up else 503)
                 if document is not None:
                     self.send_header("Cache-Control", str(document.cache_control))
@@ -53,12 +53,17 @@ class PublicUrl:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
                 pass
 
+        self._bucket = bucket
         self.requests: list[dict[str, str]] = []
         self.is_up = True
         self.tells_time = True
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def serve(self, bucket: Bucket) -> None:
+        """Serve another bucket from now on."""
+        self._bucket = bucket
 
     def __enter__(self) -> Self:
         self._thread.start()

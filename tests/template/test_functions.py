@@ -251,6 +251,17 @@ def test_rule_6_an_unconditional_write_is_denied_to_everybody(
     assert any(fnmatch(f"/{key}", pattern) for pattern in patterns) is is_guarded
 
 
+def test_no_function_deletes_the_keyring_or_a_version_of_it() -> None:
+    """Its history tells that there was one (rule 6), whatever a role is made to allow."""
+    denial = denials("StateBucket")["FunctionsDeleteNothing"]
+    assert set(denial["Action"]) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+    pattern = denial["Resource"]["Fn::Sub"].replace("${StateBucket.Arn}", "")
+    assert fnmatch("/default/keyring.json", pattern)
+    named = denial["Condition"]["ArnEquals"]["aws:PrincipalArn"]
+    assert denial["Condition"].keys() == {"ArnEquals"}
+    assert named == [MADE[name]["Properties"]["Role"] for name in FUNCTIONS]
+
+
 def test_the_layer_is_built_for_the_processor_and_without_boto3() -> None:
     layer = SOURCE["MachineIdentityLayer"]
     assert layer["Metadata"]["BuildMethod"] == "python3.13"

@@ -57,12 +57,23 @@ class Stack:
     algorithm: str
 
 
+class NoStackError(StackError):
+    """There is no stack of that name in the region that was asked."""
+
+
+def status(name: str) -> str | None:
+    """Return the state of a stack in CloudFormation's word, or None if there is none.
+
+    Raises SettingsError, and StackError if nobody can say.
+    """
+    try:
+        return _described(name)["StackStatus"]
+    except NoStackError:
+        return None
+
+
 def read(name: str) -> Stack:
     """Return the values of the stack of that name. Raises SettingsError or StackError."""
-    if not _NAME.fullmatch(name):
-        raise SettingsError(
-            "--stack must be a stack's name: a letter, and at most 127 letters, digits and '-'"
-        )
     found = _described(name)
     if found["StackStatus"] not in _DEPLOYED:
         raise StackError(f"stack {name} is {found['StackStatus']}: {_mend(found['StackStatus'])}")
@@ -83,6 +94,10 @@ def read(name: str) -> Stack:
 
 
 def _described(name: str) -> "StackTypeDef":
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            "--stack must be a stack's name: a letter, and at most 127 letters, digits and '-'"
+        )
     region = ""
     try:
         with translated(_OPERATION):
@@ -90,12 +105,14 @@ def _described(name: str) -> "StackTypeDef":
             region = cloudformation.meta.region_name
             return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except AwsError as error:
-        raise StackError(_sentence(name, region, error)) from error
+        # Of a name that can be one, CloudFormation says nothing else with this code.
+        kind = NoStackError if error.code == "ValidationError" else StackError
+        raise kind(_sentence(name, region, error)) from error
 
 
 def _sentence(name: str, region: str, error: AwsError) -> str:
     """Return what went wrong and what to do about it."""
-    if error.code == "ValidationError":  # of a name that can be one, it says nothing else
+    if error.code == "ValidationError":
         return (
             f"there is no stack {name} in {region}: give the name that it was deployed under, and "
             "its region in AWS_DEFAULT_REGION"

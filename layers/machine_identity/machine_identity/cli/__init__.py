@@ -14,6 +14,7 @@ from machine_identity.cli.export import export
 from machine_identity.cli.jwks import jwks
 from machine_identity.cli.outcome import EXIT_CODES
 from machine_identity.cli.provider import provider
+from machine_identity.cli.teardown import teardown
 
 
 @click.group(epilog=EXIT_CODES)
@@ -28,5 +29,6 @@ for command in (
     export,
     jwks,
     provider,
+    teardown,
 ):
     main.add_command(command)

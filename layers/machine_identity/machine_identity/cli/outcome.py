@@ -24,10 +24,11 @@ Exit codes:
   3  the authorization server gave no token, or did not do to a client what was asked,
      or nothing signs at present
   4  the API gave no answer, or refused
-  5  AWS gave no key, does not sign with it, or shows no such stack as deployed
+  5  AWS gave no key, does not sign with it or end it, or shows no such stack as it must be
 """
-_UNUSABLE, _NO_TOKEN, _NO_ANSWER, _NO_KEY = 2, 3, 4, 5
-_NO_STACK: Final = _NO_KEY
+NO_KEY: Final = 5
+_UNUSABLE, _NO_TOKEN, _NO_ANSWER = 2, 3, 4
+_NO_STACK: Final = NO_KEY
 
 
 class ApiError(MachineIdentityError):
@@ -46,7 +47,7 @@ def one_sentence(*, as_json: bool) -> Iterator[None]:
     except (TransportError, ApiError) as error:
         code, sentence, status = "api", str(error), _NO_ANSWER
     except (AwsError, SigningError) as error:
-        code, sentence, status = "key", str(error), _NO_KEY
+        code, sentence, status = "key", str(error), NO_KEY
     except StackError as error:
         code, sentence, status = "stack", str(error), _NO_STACK
     else:
