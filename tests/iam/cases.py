@@ -21,7 +21,8 @@ class Guard(Enum):
     USUAL = auto()
     """A key: what CreateKey gives it, which leaves all to IAM. Anything else: nothing."""
     LAVISH = auto()
-    """Whoever asks may do everything: as a captured rotator, or a stranger, might write it."""
+    """Whoever asks may do everything: as a captured rotator, or a stranger, might write it. Of a
+    bucket of ours it is the asking role that somebody made so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,13 @@ _OPERATOR: Final[Document] = {"Version": "2012-10-17", "Statement": [_ALL]}
 
 def question(case: Case, policies: Mapping[tuple[str, str], Policy]) -> Question:
     """Return what the evaluator is asked; ``policies`` are by kind and owner."""
+    who = case.principal or principal(case.who)
+    # AWS says of every request who makes it; the evaluator has to be told.
+    is_said = bucket_of(case.request) is not None
     return Question(
-        principal=case.principal or principal(case.who),
-        request=case.request,
-        identity=None if case.principal else _identity(case.who, policies),
+        principal=who,
+        request=case.request.having({"aws:PrincipalArn": who}) if is_said else case.request,
+        identity=None if case.principal else _identity(case, policies),
         guard=_guard(case, policies),
         is_allowed=case.is_allowed,
     )
@@ -73,8 +77,11 @@ def bucket_of(request: Request) -> str | None:
     return name if name in BUCKETS.values() else None
 
 
-def _identity(who: str, policies: Mapping[tuple[str, str], Policy]) -> Document | None:
-    return _OPERATOR if who == OPERATOR else policies["role", who].document
+def _identity(case: Case, policies: Mapping[tuple[str, str], Policy]) -> Document | None:
+    is_lavish = case.guard is Guard.LAVISH and bucket_of(case.request) is not None
+    if case.who == OPERATOR or is_lavish:
+        return _OPERATOR
+    return policies["role", case.who].document
 
 
 def _guard(case: Case, policies: Mapping[tuple[str, str], Policy]) -> Document | None:

@@ -217,6 +217,8 @@ def _invoking() -> Iterator[tuple[str, str, Request]]:
         yield who, "call the other function", invoke
         code = Request(action="lambda:UpdateFunctionCode", resource=of(own))
         yield who, "change the function that it calls", code
+        read = Request(action="sqs:ReceiveMessage", resource=of("DeadLetters"))
+        yield who, "read what was lost", read
 
 
 def _assuming(who: str) -> Iterator[Case]:
@@ -244,6 +246,7 @@ def _documents(needed: Mapping[str, tuple[Request, ...]]) -> Iterator[Case]:
                 yield Case(who=who, claim="no business", request=request, is_allowed=False)
     put = Request(action="s3:PutObject", resource=f"{STATE}clients.json", context=_TLS)
     yield Case(who=OPERATOR, claim="name clients", request=put, is_allowed=True)
+    yield from _deletions()
     for where, writer in WRITTEN.items():
         for who in (writer, OPERATOR):
             request = Request(action="s3:PutObject", resource=where, context=_TLS)
@@ -253,6 +256,21 @@ def _documents(needed: Mapping[str, tuple[Request, ...]]) -> Iterator[Case]:
             if bucket_of(each):
                 open_ = each.having({"aws:SecureTransport": "false"})
                 yield Case(who=who, claim="be read on the way", request=open_, is_allowed=False)
+
+
+def _deletions() -> Iterator[Case]:
+    """Yield that no function deletes private state, whatever its role may come to allow."""
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        request = Request(action=action, resource=f"{STATE}keyring.json", context=_TLS)
+        yield Case(who=OPERATOR, claim="end the state", request=request, is_allowed=True)
+        for who in (each for each in ROLES if each not in {"tick", "canary"}):
+            yield Case(
+                who=who,
+                claim="delete the keyring, with a role that allows all",
+                request=request,
+                is_allowed=False,
+                guard=Guard.LAVISH,
+            )
 
 
 def _touches() -> Iterator[tuple[str, str]]:

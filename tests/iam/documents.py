@@ -56,6 +56,8 @@ def arn(logical: str) -> str:
         return f"arn:aws:s3:::{BUCKETS[logical]}"
     if logical.endswith("LogGroup"):  # with the wildcard at its end, as AWS documents it
         return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{STACK}-{logical}:*"
+    if logical == "DeadLetters":
+        return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-{logical}"
     if logical.endswith("Function"):
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-{logical}"
     if logical in ROLES.values():
@@ -82,8 +84,8 @@ def _policies(resources: Mapping[str, Any]) -> Iterator[Policy]:
     for owner, logical in ROLES.items():
         properties = resources[logical]["Properties"]
         assert properties.keys() <= {"AssumeRolePolicyDocument", "Policies", "Tags"}
-        (inline,) = properties["Policies"]
-        yield _policy("role", owner, inline["PolicyDocument"])
+        inline = [each["PolicyDocument"]["Statement"] for each in properties["Policies"]]
+        yield _policy("role", owner, {"Statement": [each for some in inline for each in some]})
         yield _policy("trust", owner, properties["AssumeRolePolicyDocument"])
     for resource in resources.values():
         if resource["Type"] == "AWS::S3::BucketPolicy":

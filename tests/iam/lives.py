@@ -176,7 +176,8 @@ def needed() -> Mapping[str, tuple[Request, ...]]:
         found[who] |= {each.key(): each for each in _platform(who)}
     for who, function in SCHEDULED.items():
         invoked = Request(action="lambda:InvokeFunction", resource=documents.arn(function))
-        found[who][invoked.key()] = invoked
+        lost = Request(action="sqs:SendMessage", resource=documents.arn("DeadLetters"))
+        found[who] |= {each.key(): each for each in (invoked, lost)}
     return {who: tuple(each.values()) for who, each in found.items()}
 
 

@@ -230,7 +230,10 @@ def test_the_signer_is_invoked_by_its_schedule_and_nobody_else_whom_the_template
     schedules["TokenFunctionCanaryRole"] = "TokenFunction"
     for role, function in schedules.items():
         policies = MADE[role]["Properties"]["Policies"]
-        (statement,) = (each for made in policies for each in made["PolicyDocument"]["Statement"])
-        assert statement["Resource"] == {"Fn::GetAtt": [function, "Arn"]}
+        statements = [each for made in policies for each in made["PolicyDocument"]["Statement"]]
+        assert {each["Action"]: each["Resource"] for each in statements} == {
+            "lambda:InvokeFunction": {"Fn::GetAtt": [function, "Arn"]},
+            "sqs:SendMessage": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
+        }
     roles = of_type(MADE, "AWS::IAM::Role")
     assert len(roles) == len(FUNCTIONS) + len(schedules)

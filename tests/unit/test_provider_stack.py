@@ -218,7 +218,8 @@ def test_every_command_that_a_document_gives_runs_as_it_stands(
         places = {"STACK": "my-identity", "ISSUER_URL": us.issuer}
         code, out, _ = command(*(places.get(word, word) for word in given.split()))
         assert code == 0
-        assert ("--check" in given) or us.issuer in out
+        fetches = "entra-certificate" not in given  # to which the issuer is nothing
+        assert ("--check" in given) or not fetches or us.issuer in out
 
 
 # What is not
