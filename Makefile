@@ -1,5 +1,5 @@
 # `make` lists what there is. Every target sets up what it needs; a second run starts at once.
-.PHONY: help demo serve life test test-long test-sam interop rehearsal bench lint build lock
+.PHONY: help demo serve life test test-long test-sam interop rehearsal bench lint audit build lock
 .DEFAULT_GOAL := help
 SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -36,8 +36,11 @@ bench: ## the verifier and its cold start beside other people's, in ratios, into
 lint: ## ruff, mypy, the floors, cfn-lint on both forms of the template, sam validate
 	@bin/setup dev && bin/lint
 
+audit: ## what a reviewer would run: cfn-lint, checkov, bandit, pip-audit, the SBOM, a deployment into moto
+	@bin/setup dev && bin/setup audit && bin/audit
+
 build: ## the artefacts that sam deploy takes
 	@bin/setup dev && $(SAM) sam build
 
-lock: ## write the lock files anew from pyproject.toml
-	@bin/setup dev && bin/lock
+lock: ## write the lock files anew from pyproject.toml, and the layer's SBOM from its own
+	@bin/setup dev && bin/lock && bin/setup dev && .venv/bin/python -m tests.audit.sbom

@@ -31,7 +31,7 @@ class IssuerKey:
         private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         certificate = _certificate(private_key, now)
         # SHA-1 is what x5t means (RFC 7515 section 4.1.7), a name and no proof.
-        thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303
+        thumbprint = certificate.fingerprint(hashes.SHA1())  # nosec B303 # noqa: S303
         self.kid = base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()
         self._key = RSAKey.import_key(private_key)
         self._der = certificate.public_bytes(serialization.Encoding.DER)

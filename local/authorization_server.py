@@ -270,7 +270,7 @@ class AuthorizationServer:
         claims = access_tokens.claims(app, api, issuer=self.issuer, now=now, uti=clock.unique())
         seconds = int(access_tokens.LIFETIME.total_seconds())
         answer = jsonify(
-            token_type="Bearer",  # noqa: S106 - a type, no token
+            token_type="Bearer",  # nosec B106 # noqa: S106 - a type, no token
             expires_in=seconds,
             ext_expires_in=seconds,
             access_token=self._key.sign(claims),

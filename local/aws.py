@@ -58,7 +58,7 @@ class Aws:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",  # nosec B105 # moto checks none
             **NOBODY,
         }
 
@@ -77,7 +77,7 @@ class Aws:
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - moto checks none
+            aws_secret_access_key="local",  # nosec B106 # noqa: S106 - moto checks none
         )
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ prints goes to a log file of its own.
 import json
 import os
 import selectors
-import subprocess
+import subprocess  # nosec B404 # our own programs
 import sys
 import threading
 from collections.abc import Mapping
@@ -80,8 +80,8 @@ class Function:
 
     def _exchanged(self, line: bytes) -> dict[str, Any]:
         process = self._running()
-        assert process.stdin is not None  # noqa: S101 - both are pipes by construction
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None  # nosec B101 # noqa: S101 - both are pipes
+        assert process.stdout is not None  # nosec B101 # noqa: S101
         try:
             process.stdin.write(line + b"\n")
             process.stdin.flush()
@@ -108,7 +108,7 @@ class Function:
         if self._process is None or self._process.poll() is not None:
             self._end()
             with self.log.open("ab") as log:
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                self._process = subprocess.Popen(  # nosec B603 # noqa: S603 - our own
                     [sys.executable, "-m", "local.runner", self.spec.handler],
                     cwd=ROOT,
                     env=self._environment(),

@@ -43,7 +43,7 @@ class KeyCredential:
         """What a header calls this certificate, by the member that does."""
         certificate = x509.load_der_x509_certificate(self.der)
         # SHA-1 is what x5t means, a name and no proof.
-        sha1 = certificate.fingerprint(hashes.SHA1())  # noqa: S303
+        sha1 = certificate.fingerprint(hashes.SHA1())  # nosec B303 # noqa: S303
         sha256 = certificate.fingerprint(hashes.SHA256())
         return {"x5t#S256": _base64url(sha256), "x5t": _base64url(sha1), "kid": sha1.hex().upper()}
 

@@ -79,7 +79,7 @@ class AccessToken:
         """Return the token as RFC 6749 section 5.1 passes one on, with the seconds left now."""
         return {
             "access_token": self.value,
-            "token_type": "Bearer",
+            "token_type": "Bearer",  # nosec B105 # a type, no token
             "expires_in": int((self.expires_at - now).total_seconds()),
             "scope": self.scope,
         }

@@ -32,7 +32,7 @@ _GONE: Final = "No credentials found"
 class KeyFailure(StrEnum):
     """Why Graph did not do it, in our words: short, stable, safe to log and to count."""
 
-    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code
+    INVALID_TOKEN = "invalid_token"  # nosec B105 # noqa: S105 - a code
     PROOF = "proof_refused"
     FORBIDDEN = "forbidden"
     UNKNOWN_APPLICATION = "unknown_application"

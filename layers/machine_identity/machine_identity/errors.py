@@ -35,7 +35,7 @@ class KeySetUnavailableError(MachineIdentityError):
 class Refusal(StrEnum):
     """Why a token was refused: short, stable, safe to log and to count."""
 
-    NO_TOKEN = "no_token"  # noqa: S105 - a code, and the word token in it
+    NO_TOKEN = "no_token"  # nosec B105 # noqa: S105 - a code, and the word token in it
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"
     ALGORITHM = "algorithm"
@@ -55,7 +55,7 @@ class Refusal(StrEnum):
     SCOPE = "scope"
     ROLE = "role"
     CLIENT = "client"
-    DENIED_TOKEN = "denied_token"  # noqa: S105 - as above
+    DENIED_TOKEN = "denied_token"  # nosec B105 # noqa: S105 - as above
 
 
 class InvalidTokenError(MachineIdentityError):

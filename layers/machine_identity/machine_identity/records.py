@@ -60,7 +60,7 @@ def _constructor(
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
     code = "\n    ".join([f"def __init__(self, *, {members}):", *lines])
-    exec(code, scope)  # noqa: S102 - nothing but names that stand in our own classes
+    exec(code, scope)  # nosec B102 # noqa: S102 - nothing but names that stand in our own classes
     constructor: Callable[..., None] = scope["__init__"]
     return constructor
 

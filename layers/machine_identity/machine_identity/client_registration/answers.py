@@ -54,7 +54,7 @@ _NOT_PROCESSED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERV
 class Failure(StrEnum):
     """Why a registration failed, where the server did not say so itself."""
 
-    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code of RFC 6750
+    INVALID_TOKEN = "invalid_token"  # nosec B105 # noqa: S105 - a code of RFC 6750
     INVALID_RESPONSE = "invalid_response"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"

@@ -43,7 +43,7 @@ _FIXED: Final = {
     "response_types": [],
 }
 _UNSAID: Final = {
-    "token_endpoint_auth_method": "client_secret_basic",
+    "token_endpoint_auth_method": "client_secret_basic",  # nosec B105 # a method's name
     "grant_types": ["authorization_code"],
     "scope": "",
 }

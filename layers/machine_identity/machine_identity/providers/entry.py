@@ -47,7 +47,7 @@ class Audience(StrEnum):
 
     ISSUER = "issuer"
     """The authorization server's issuer identifier and nothing else (RFC 10070)."""
-    TOKEN_ENDPOINT = "token_endpoint"  # noqa: S105 - a rule's name
+    TOKEN_ENDPOINT = "token_endpoint"  # nosec B105 # noqa: S105 - a rule's name
     """The URL that the request goes to, as RFC 7523 section 3 was commonly read."""
     FIXED = "fixed"
     """A string of the provider's own."""

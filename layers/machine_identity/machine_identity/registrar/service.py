@@ -90,7 +90,7 @@ class Registrar:
     def endpoint_of(self, issuer: str) -> str:
         """Return the registration endpoint that the pinned issuer's discovery document names."""
         url = issuer.removesuffix("/") + DISCOVERY_PATH
-        answer = self._sent(request("GET", url, token="", members=None))
+        answer = self._sent(request("GET", url, token="", members=None))  # nosec B106 # none
         try:
             return process_metadata(
                 answer.status, answer.body, issuer=issuer, member="registration_endpoint"
