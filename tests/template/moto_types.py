@@ -56,6 +56,24 @@ def _schedule(name: str, properties: Properties) -> Made:
     return {"": name[:64], "Arn": made["ScheduleArn"]}
 
 
+def _alarm(name: str, properties: Properties) -> Made:
+    _client("cloudwatch").put_metric_alarm(**{"AlarmName": name, **properties})
+    return {"": name}
+
+
+def _dashboard(_: str, properties: Properties) -> Made:
+    _client("cloudwatch").put_dashboard(**properties)
+    return {"": properties["DashboardName"]}
+
+
+def _no_alarm(name: str, _: Properties) -> None:
+    _client("cloudwatch").delete_alarms(AlarmNames=[name])
+
+
+def _no_dashboard(name: str, _: Properties) -> None:
+    _client("cloudwatch").delete_dashboards(DashboardNames=[name])
+
+
 def _no_bucket_policy(_: str, properties: Properties) -> None:
     _client("s3").delete_bucket_policy(Bucket=properties["Bucket"])
 
@@ -75,6 +93,8 @@ def _no_schedule(name: str, _: Properties) -> None:
 TYPES: Final = {
     "AWS::ApiGatewayV2::Api": (_api, _no_api),
     "AWS::ApiGatewayV2::Stage": (_stage, _with_its_owner),
+    "AWS::CloudWatch::Alarm": (_alarm, _no_alarm),
+    "AWS::CloudWatch::Dashboard": (_dashboard, _no_dashboard),
     "AWS::Lambda::EventInvokeConfig": (_invoke_config, _with_its_owner),
     "AWS::S3::BucketPolicy": (_bucket_policy, _no_bucket_policy),
     "AWS::Scheduler::Schedule": (_schedule, _no_schedule),
