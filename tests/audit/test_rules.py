@@ -55,6 +55,8 @@ def test_the_template_excepts_these_rules_and_no_others() -> None:
     # docs/decisions/0015 says why of each.
     assert rules == {
         "CKV_AWS_18",
+        "CKV_AWS_26",
+        "CKV_AWS_27",
         "CKV_AWS_115",
         "CKV_AWS_116",
         "CKV_AWS_117",
