@@ -170,11 +170,13 @@ def register_other_keys(world: Faulty) -> None:
     """Have the authorization server trust somebody else's keys, so that it refuses all of ours."""
     app = app_for(PROVIDERS["rfc10070"], client_id=CLIENT_ID, public_url="http://127.0.0.1:9")
     world.stack.authorization_server.register(app)
-    world.stack.advance(2 * DAY)
+    world.stack.advance(DAY + HOUR)
 
 
 def let_the_promotion_be_overdue(world: Faulty) -> None:
-    world.stack.advance(32 * DAY)
+    world.rotation("rotate")
+    world.stack.advance(DAY + QUARTER)
+    world.tick()
 
 
 def ask_while_the_keys_are_not_to_be_had(world: Faulty) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from tests.deep import IS_DEEP
 from tests.uploads.token_function import QUARTER, World
 
-EACH, OF_CHANGES = (1, 1) if IS_DEEP else (61, 2)
+EACH, OF_CHANGES = (1, 1) if IS_DEEP else (97, 4)
 """Of the calls that leave a mark, and of the others, how many are tried."""
 QUARTERS = 20
 """Of an hour: how long a rollover may take, with an hour for a lost answer."""
