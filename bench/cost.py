@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bench import timings
 from machine_identity.forecast import forecast
 from machine_identity.keyring import Keyring
 from machine_identity.providers import PROVIDERS
+from machine_identity.settings.rotation import contract
 from machine_identity.steps import CreateKey, ScheduleDeletion
 
 # US dollars in us-east-1, from AWS's public price pages as they stood in 2026.
@@ -41,7 +41,7 @@ SECONDS_A_CALL: Final = 0.1
 
 def keys(provider: str, rotation_interval: timedelta) -> float:
     """Return how many keys KMS charges for on average, over the first five years."""
-    policy = replace(timings.policy(PROVIDERS[provider]), rotation_interval=rotation_interval)
+    policy = replace(contract(PROVIDERS[provider]), rotation_interval=rotation_interval)
     start = datetime(2027, 1, 1, tzinfo=UTC)
     end = start + timedelta(days=365 * YEARS)
     empty = Keyring(identity="default", issuer="https://identity.example", genesis=True)

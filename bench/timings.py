@@ -2,18 +2,8 @@
 
 from datetime import timedelta
 
-from machine_identity.policy import Policy
-from machine_identity.providers import NAMES, PROVIDERS, Provider
-
-
-def policy(provider: Provider) -> Policy:
-    """Return the timing contract with a provider, as the rotation function makes it."""
-    return Policy(
-        key_set_cache=provider.key_set_cache,
-        uploads=provider.is_uploaded_to,
-        provider_leeway=provider.leeway,
-        assertion_lifetime=provider.assertion_lifetime,
-    )
+from machine_identity.providers import NAMES, PROVIDERS
+from machine_identity.settings.rotation import contract
 
 
 def table() -> str:
@@ -24,7 +14,7 @@ def table() -> str:
     ]
     for name in NAMES:
         provider = PROVIDERS[name]
-        waits = policy(provider)
+        waits = contract(provider)
         cells = (
             f"`{name}`",
             _text(provider.key_set_cache),

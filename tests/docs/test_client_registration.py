@@ -12,11 +12,11 @@ from moto import mock_aws
 from machine_identity.aws.clients import client
 from machine_identity.aws.s3 import Bucket
 from machine_identity.cli import main
+from machine_identity.client_credentials import Failure as Asking
 from machine_identity.client_registration.answers import Failure
 from machine_identity.providers import ByManagement
 from machine_identity.settings.token import Clients, TokenSettings
 from machine_identity.sites.management import ANOTHER_CLIENT, OUTDATED
-from machine_identity.sites.opening import NOT_CONFIGURED
 from tests.keyrings import START
 from tests.registration_endpoint import INITIAL, RegistrationEndpoint
 from tests.unit.test_cli_client import RSA
@@ -85,4 +85,4 @@ def test_every_code_that_may_come_of_an_upload_is_told_of_and_no_other_of_ours()
         for name in re.findall(r"`(\w+)`", row.split("|")[1])
     }
     never = {Failure.ALREADY_REGISTERED}  # of registering, which the function does not do
-    assert named == ({*Failure} - never) | {ANOTHER_CLIENT, OUTDATED, NOT_CONFIGURED}
+    assert named == ({*Failure} - never) | {ANOTHER_CLIENT, OUTDATED, Asking.NOT_CONFIGURED}

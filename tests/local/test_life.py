@@ -14,7 +14,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import timings
 from local.client import Client
 from local.life.lane import span
 from local.life.looks import APART, CLOSE, NEAR, Look, Row, key_lives, passed, pause_after
@@ -23,6 +22,7 @@ from local.life.record import KeyLife, Life, Span, Turn, Waits
 from local.life.run import live
 from local.stack import Stack
 from machine_identity.providers import DEFAULT, PROVIDERS
+from machine_identity.settings.rotation import contract
 
 ROOT = Path(__file__).parent.parent.parent
 PICTURE = (ROOT / "docs" / "life-of-keys.svg").read_text()
@@ -79,7 +79,7 @@ class TestTheDocumentedPicture:
 
     def test_its_run_kept_every_promise_under_the_waits_that_the_documents_state(self) -> None:
         life = recorded(PICTURE)
-        policy = timings.policy(PROVIDERS[DEFAULT])
+        policy = contract(PROVIDERS[DEFAULT])
         assert life.provider == DEFAULT
         assert life.waits == Waits(
             rotation_interval=policy.rotation_interval,
@@ -92,7 +92,7 @@ class TestTheDocumentedPicture:
 
     def test_its_three_rollovers_came_when_due_and_not_a_tick_later(self) -> None:
         life = recorded(PICTURE)
-        policy = timings.policy(PROVIDERS[DEFAULT])
+        policy = contract(PROVIDERS[DEFAULT])
         assert len(life.rollovers()) == 3
         for each in life.rollovers():
             signed_for = each.at - (life.keys[each.old].came_into("active") or timedelta())

@@ -136,7 +136,7 @@ def test_the_rotator_writes_the_keyring_and_the_two_documents() -> None:
 def test_the_rotator_makes_keys_of_this_stack_only() -> None:
     condition = deepcopy(allowing("RotationFunction", "kms:CreateKey")["Condition"])
     specs = condition["StringEquals"].pop("kms:KeySpec")
-    assert set(specs) == set(kms_keys._KEY_SPECS.values())  # noqa: SLF001 - the one list there is
+    assert set(specs) == set(kms_keys.KEY_SPECS.values())
     stack, identity = (f"aws:RequestTag/{tag}" for tag in TAGS)
     assert condition["StringEquals"] == {
         stack: {"Ref": "AWS::StackName"},

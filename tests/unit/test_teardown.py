@@ -21,8 +21,7 @@ from moto.s3.models import s3_backends
 
 from local.aws import REGION, Aws
 from local.template import ACCOUNT, ROOT
-from machine_identity.aws import left_keys
-from machine_identity.aws.kms_keys import _KEY_SPECS, KmsKeys, Owner
+from machine_identity.aws.kms_keys import KEY_SPECS, KmsKeys, Owner
 from machine_identity.cli import main
 from machine_identity.cli.leavings import RETAINED
 from tests.template.transformed import source
@@ -258,8 +257,8 @@ def test_a_key_that_got_our_tags_from_somebody_is_told_and_left_alone(
 
 
 def test_every_key_that_rotation_can_make_counts_as_ours(world: World) -> None:
-    made = {world.create(algorithm, algorithm=algorithm) for algorithm in _KEY_SPECS}
-    assert {*_KEY_SPECS.values()} == left_keys._SPECS  # noqa: SLF001 - the one list there is
+    made = {world.create(algorithm, algorithm=algorithm) for algorithm in KEY_SPECS}
+    assert {*KEY_SPECS.values()} == {"RSA_2048", "ECC_NIST_P256", "ECC_NIST_P384"}
     assert set(world.told("--yes")["ended"]) == made
 
 

@@ -1,14 +1,10 @@
 """What an administrator does when no valid certificate is left, as the way to Entra says it."""
 
-import base64
 from datetime import timedelta
 
 import pytest
 
-from local import key_credentials
-from machine_identity import clock
 from machine_identity.errors import InvalidClientError
-from machine_identity.keyring import Key
 from tests.uploads.token_function import QUARTER
 from tests.uploads.world import SCOPE, World
 from tests.world import TICK
@@ -28,11 +24,6 @@ class Lost(World):
         directory = self.server.graph.directory
         for each in directory.keys(self.app, self.now + DAY):
             directory.remove(self.app, each.key_id, self.now - DAY)
-
-    def register(self, key: Key) -> None:
-        made = next(each for each in self.testimony().certificates if each.kid == key.kid)
-        credential = key_credentials.from_der(base64.b64decode(made.der), key_id=clock.unique())
-        self.server.graph.directory.add(self.app, credential, self.now - DAY)
 
     def go_on(self, duration: timedelta) -> None:
         """Let the schedules run, whether a token is to be had or not."""

@@ -21,6 +21,7 @@ from machine_identity import testimony as testimonies
 from machine_identity.aws.s3 import Document
 from machine_identity.certificate import Terms, thumbprint
 from machine_identity.client_assertion import SigningKey
+from machine_identity.keyring import Key
 from machine_identity.policy import Policy
 from machine_identity.providers import PROVIDERS, ByGraph, Client
 from machine_identity.testimony import Testimony
@@ -83,8 +84,11 @@ class World(token_function.World):
 
     def administrate(self) -> None:
         """Register the active key's certificate, as an administrator does."""
-        active = self.active().kid
-        made = next(each for each in self.testimony().certificates if each.kid == active)
+        self.register(self.active())
+
+    def register(self, key: Key) -> None:
+        """Register the certificate that was made of a key, known at once everywhere."""
+        made = next(each for each in self.testimony().certificates if each.kid == key.kid)
         credential = key_credentials.from_der(base64.b64decode(made.der), key_id=clock.unique())
         self.server.graph.directory.add(self.app, credential, self.now - timedelta(days=1))
 

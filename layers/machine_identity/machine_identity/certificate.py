@@ -16,7 +16,6 @@ calls a private key: one whose ``sign`` asks KMS, too. Nothing of X.509 is writt
 Not here: chains, authorities, revocation lists, and other people's certificates.
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -126,7 +125,7 @@ def self_signed(terms: Terms, key: SigningKey) -> bytes:
 
 def thumbprint(der: bytes) -> str:
     """Return ``x5t#S256``: base64url of the SHA-256 of the DER (RFC 7515 section 4.1.8)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+    return jwk.base64url(hashlib.sha256(der).digest())
 
 
 def sha1(der: bytes) -> str:

@@ -8,7 +8,6 @@ that failed is left out: it would repeat the same fault in other words.
 It fetches nothing and measures nothing; see ``cli.provider`` for that.
 """
 
-import json
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from machine_identity import key_set
-from machine_identity.client_credentials import is_same_origin, printable
+from machine_identity.client_credentials import is_same_origin, object_in, printable
 from machine_identity.errors import KeySetUnavailableError
 from machine_identity.http1 import Response
 from machine_identity.providers import AssertionIssuer, Audience, Provider
@@ -177,11 +176,8 @@ def _document(
     yield _typed(what, answer)
     if provider is not None:
         yield _timed(what, fetched, provider)
-    try:
-        members = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
+    members = object_in(answer.body)
+    if members is None:
         mend = "Something else answers under this URL: look at it in a browser."
         yield _found(f"{what} can be read", "it is not a JSON object", mend)
         return None

@@ -152,6 +152,15 @@ def process_metadata(
     return endpoint
 
 
+def object_in(body: bytes) -> dict[str, Any] | None:
+    """Return the members of a body that is a JSON object; None of any other."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
+        return None
+    return members if isinstance(members, dict) else None
+
+
 def is_passing(status: int) -> bool:
     """Whether the same question may well be answered a moment later (RFC 9110 section 15)."""
     return status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -178,10 +187,14 @@ def is_secure(url: str) -> bool:
     return scheme and bool(host) and not parts.fragment and "@" not in parts.netloc
 
 
+def one_line(text: str) -> str:
+    """Return text of a stranger's in one line, without what cannot be printed."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def printable(text: str) -> str:
     """Return text of a stranger's, short, in one line, without whatever looks like a token."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    shown = _SECRET.sub("…", line)
+    shown = _SECRET.sub("…", one_line(text))
     return shown if len(shown) <= _MOST_DESCRIPTION else shown[: _MOST_DESCRIPTION - 1] + "…"
 
 
@@ -195,11 +208,8 @@ def repeats(shown: str, secret: str) -> bool:
 
 
 def _object(status: int, body: bytes, failure: Failure) -> Mapping[str, Any]:
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
-        members = None
-    if not isinstance(members, dict):
+    members = object_in(body)
+    if members is None:
         _unusable(status, failure)
     return members
 

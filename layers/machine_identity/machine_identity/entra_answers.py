@@ -10,7 +10,6 @@ What to do about an error, and when to ask again, is for others to say.
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
 from machine_identity import certificate as certificates
-from machine_identity.client_credentials import is_passing, printable, repeats
+from machine_identity.client_credentials import is_passing, object_in, printable, repeats
 from machine_identity.errors import MachineIdentityError
 from machine_identity.providers import is_guid
 
@@ -131,11 +130,7 @@ def _decoded(text: object) -> bytes:
 
 
 def _answered(status: int, body: bytes, secrets: tuple[str, ...]) -> Mapping[str, Any]:
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or brackets without end
-        members = None
-    members = members if isinstance(members, dict) else {}
+    members = object_in(body) or {}
     if status != HTTPStatus.OK:
         _refused(status, members.get("error"), secrets)
     return members

@@ -25,6 +25,7 @@ import jwt
 from machine_identity import certificate as certificates
 from machine_identity.client_assertion import SigningKey
 from machine_identity.errors import SettingsError
+from machine_identity.jwk import base64url
 from machine_identity.providers import is_guid
 
 PROOF_AUDIENCE: Final = "00000002-0000-0000-c000-000000000000"
@@ -76,7 +77,7 @@ def proof(
     sha1 = certificates.sha1(certificate)
     names = {
         "kid": sha1,
-        "x5t": base64.urlsafe_b64encode(bytes.fromhex(sha1)).rstrip(b"=").decode(),
+        "x5t": base64url(bytes.fromhex(sha1)),
         "x5t#S256": certificates.thumbprint(certificate),
     }
     return jwt.encode(

@@ -58,7 +58,7 @@ def from_public_key(key: PublicKey, algorithm: str) -> PublicJwk:
         fits = algorithm == only
         size = (key.curve.key_size + 7) // 8
         point = key.public_numbers()
-        x, y = _octets(point.x.to_bytes(size)), _octets(point.y.to_bytes(size))
+        x, y = base64url(point.x.to_bytes(size)), base64url(point.y.to_bytes(size))
         members = {"kty": "EC", "crv": curve, "x": x, "y": y}
     if algorithm not in ALGORITHMS or not fits:
         kind = "RSA" if isinstance(key, rsa.RSAPublicKey) else key.curve.name
@@ -89,7 +89,7 @@ def thumbprint(jwk: PublicJwk) -> str:
     members = cast("dict[str, str]", jwk)
     required = {name: members[name] for name in _REQUIRED[jwk["kty"]]}
     canonical = json.dumps(required, sort_keys=True, separators=(",", ":"))
-    return _octets(hashlib.sha256(canonical.encode()).digest())
+    return base64url(hashlib.sha256(canonical.encode()).digest())
 
 
 def true_name(members: Mapping[str, Any]) -> str:
@@ -102,8 +102,9 @@ def true_name(members: Mapping[str, Any]) -> str:
 
 def _integer(number: int) -> str:
     """Base64urlUInt of RFC 7518 section 2: big-endian, no leading zero octet."""
-    return _octets(number.to_bytes((number.bit_length() + 7) // 8))
+    return base64url(number.to_bytes((number.bit_length() + 7) // 8))
 
 
-def _octets(octets: bytes) -> str:
+def base64url(octets: bytes) -> str:
+    """Encode base64url without padding (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TAG: Final = "machine-identity:"
 """The prefix of our tags: stack, identity and intent."""
 
-_KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
+KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
     "RS256": "RSA_2048",
     "RS384": "RSA_2048",
     "RS512": "RSA_2048",
@@ -34,7 +34,7 @@ _KEY_SPECS: Final[dict[str, "KeySpecType"]] = {
     "ES256": "ECC_NIST_P256",
     "ES384": "ECC_NIST_P384",
 }
-_NAMED: Final = {spec: name for name, spec in reversed(_KEY_SPECS.items())}
+_NAMED: Final = {spec: name for name, spec in reversed(KEY_SPECS.items())}
 """The first algorithm of each kind of key."""
 _NOT_SHOWN: Final = frozenset({"AccessDenied", "AccessDeniedException", "NotFoundException"})
 _NO_PUBLIC_HALF: Final = frozenset({"DisabledException", "KMSInvalidStateException", *_NOT_SHOWN})
@@ -75,7 +75,7 @@ class KmsKeys:
             answer = self._creating.create_key(
                 Description=f"Machine Identity: {self._owner.identity}",
                 KeyUsage="SIGN_VERIFY",
-                KeySpec=_KEY_SPECS[algorithm],
+                KeySpec=KEY_SPECS[algorithm],
                 Tags=[{"TagKey": key, "TagValue": value} for key, value in tags.items()],
             )
         return answer["KeyMetadata"]["Arn"]
@@ -98,7 +98,7 @@ class KmsKeys:
     def is_usable(self, arn: str, algorithm: str) -> bool:
         """Return whether a key is enabled, and of the kind that signs with ``algorithm``."""
         key = self._described(arn)
-        return (key.get("KeyState"), key.get("KeySpec")) == ("Enabled", _KEY_SPECS[algorithm])
+        return (key.get("KeyState"), key.get("KeySpec")) == ("Enabled", KEY_SPECS[algorithm])
 
     def search(self) -> tuple[OwnedKey, ...]:
         """Return all keys of this owner, without those that KMS will not tell us about.

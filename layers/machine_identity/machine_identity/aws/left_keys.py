@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from machine_identity.aws import AwsError, StackError
 from machine_identity.aws.clients import client, translated
-from machine_identity.aws.kms_keys import KmsKeys, Owner
+from machine_identity.aws.kms_keys import KEY_SPECS, KmsKeys, Owner
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -29,7 +29,6 @@ ENDING: Final = "PendingDeletion"
 GONE: Final = "Gone"
 """KMS has deleted it, and the index of tags has not heard of that yet; the others are KMS's."""
 _OURS: Final = ("SIGN_VERIFY", "AWS_KMS", "CUSTOMER", False)
-_SPECS: Final = frozenset({"RSA_2048", "ECC_NIST_P256", "ECC_NIST_P384"})
 _STACK_TAG: Final = "aws:cloudformation:stack-name"
 """CloudFormation's own, which what it retains keeps."""
 _RETAINED_KINDS: Final = ("s3", "logs:log-group")
@@ -142,4 +141,4 @@ def _is_ours(told: "KeyMetadataTypeDef") -> bool:
     """Whether rotation could have made it, see ``KmsKeys.create``."""
     found = tuple(told.get(name) for name in ("KeyUsage", "Origin", "KeyManager"))
     is_ours = (*found, told.get("MultiRegion", False)) == _OURS
-    return is_ours and told.get("KeySpec") in _SPECS
+    return is_ours and told.get("KeySpec") in KEY_SPECS.values()

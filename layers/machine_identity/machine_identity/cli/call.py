@@ -14,7 +14,7 @@ from machine_identity import clock, providers, transport
 from machine_identity.cli import options
 from machine_identity.cli.outcome import EXIT_CODES, ApiError, one_sentence
 from machine_identity.client_assertion import SigningKey
-from machine_identity.client_credentials import AccessToken, printable
+from machine_identity.client_credentials import AccessToken, object_in, printable
 from machine_identity.errors import SettingsError
 from machine_identity.key_files import pem_file
 from machine_identity.providers import AssertionIssuer, Client
@@ -102,11 +102,7 @@ def _uppercase(api: str, text: str, token: AccessToken) -> str:
         body=json.dumps({"text": text}).encode(),
         timeout=API_TIMEOUT,
     )
-    try:
-        members = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        members = None
-    known = members if isinstance(members, dict) else {}
+    known = object_in(answer.body) or {}
     if answer.status == HTTPStatus.OK and isinstance(known.get("result"), str):
         return str(known["result"])
     message = printable(str(known.get("message", "no message")))

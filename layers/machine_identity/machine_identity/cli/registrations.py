@@ -5,25 +5,19 @@ everybody's to read.
 """
 
 import os
-import re
 from pathlib import Path
-from typing import Final
 
 from machine_identity.client_registration.answers import is_token
 from machine_identity.client_registration.metadata import handed_over
 from machine_identity.errors import SettingsError
 from machine_identity.registrar import Registrar
 from machine_identity.registrar.stores import registrar_at
-from machine_identity.settings.environment import checked_url
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+from machine_identity.settings.environment import checked_identity, checked_url
 
 
 def checked_name(name: str) -> str:
     """Return the name of a client as ``clients.json`` may have it. Raises SettingsError."""
-    if not _NAME.fullmatch(name):
-        raise SettingsError("NAME must be at most 64 letters, digits, '.', '_' and '-'")
-    return name
+    return checked_identity("NAME", name)
 
 
 def registrar(store: str, origin: str) -> Registrar:

@@ -22,6 +22,7 @@ from machine_identity.client_credentials import (
     is_passing,
     is_same_origin,
     is_secure,
+    one_line,
     printable,
     repeats,
 )
@@ -179,8 +180,8 @@ def process_deletion(status: int, body: bytes, *, secrets: tuple[str, ...] = ())
 def legible(value: object, secrets: tuple[str, ...]) -> str:
     """Return a value of a stranger's on one line, or … if it repeats a secret of ours."""
     text = value if isinstance(value, str) else json.dumps(value)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if "eyJ" in line or any(repeats(line, secret) for secret in secrets):
+    line = one_line(text)
+    if "eyJ" in line or _repeats(line, secrets):
         return "…"
     return line if len(line) <= _MOST_TEXT else line[: _MOST_TEXT - 1] + "…"
 

@@ -7,14 +7,14 @@ the numbers in it; the signer, which reads none of this, goes on.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, Self
 
 from machine_identity.errors import SettingsError
 from machine_identity.jwk import ALGORITHMS
 from machine_identity.policy import Policy
-from machine_identity.providers import DEFAULT, NAMES, PROVIDERS
+from machine_identity.providers import DEFAULT, NAMES, PROVIDERS, Provider
 from machine_identity.settings.environment import Environment
 
 _STACK: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
@@ -101,10 +101,17 @@ def _policy(environment: Environment) -> Policy:
             f"SIGNING_ALGORITHM must be one that the PROVIDER {provider.name} takes: {taken}"
         )
     days = environment.number("ROTATION_INTERVAL_DAYS", 30, least=1, most=365)
-    return Policy(
+    return replace(
+        contract(provider),
         algorithm=algorithm,
         issuer=_public_url(environment),
         rotation_interval=timedelta(days=days),
+    )
+
+
+def contract(provider: Provider) -> Policy:
+    """Return the timing contract with a provider, where an operator changes nothing."""
+    return Policy(
         key_set_cache=provider.key_set_cache,
         uploads=provider.is_uploaded_to,
         provider_leeway=provider.leeway,

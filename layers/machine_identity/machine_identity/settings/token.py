@@ -13,7 +13,6 @@ clients stand by name in ``{identity}/clients.json`` in the state bucket::
 leaves the others usable.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from machine_identity.aws import AwsError
-from machine_identity.client_credentials import Failure, is_scope, printable
+from machine_identity.client_credentials import Failure, is_scope, object_in, printable
 from machine_identity.errors import SettingsError, TokenRequestError
 from machine_identity.providers import (
     DEFAULT,
@@ -165,11 +164,8 @@ class Clients:
             document = self._bucket.read(self._document)
         except AwsError as error:
             raise TokenRequestError(Failure.TEMPORARILY_UNAVAILABLE, str(error)) from error
-        try:
-            entries = json.loads(document.body if document else b"{}")
-        except (ValueError, RecursionError):
-            entries = None
-        if not isinstance(entries, dict):
+        entries = object_in(document.body if document else b"{}")
+        if entries is None:
             raise TokenRequestError(Failure.MISCONFIGURED, "clients.json is not a JSON object")
         return entries
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from machine_identity import certification
 from machine_identity.client_assertion import SigningError, SigningKey
-from machine_identity.client_credentials import AccessToken
+from machine_identity.client_credentials import AccessToken, Failure
 from machine_identity.errors import SettingsError, TokenRequestError, UploadError
 from machine_identity.keyring import Key, Keyring
 from machine_identity.providers import ByGraph, ByManagement, Client
@@ -15,8 +15,6 @@ from machine_identity.sites.graph import GraphSite, Prover
 from machine_identity.sites.management import ManagementSite, Registrations
 from machine_identity.testimony import Testimony
 from machine_identity.transport import Transport
-
-NOT_CONFIGURED: Final = "not_configured"
 
 
 class Holder(Protocol):
@@ -57,7 +55,7 @@ class Sites:
         """Return the server of a client. Raises UploadError."""
         match client.upload:
             case None:
-                raise UploadError(NOT_CONFIGURED)
+                raise UploadError(Failure.NOT_CONFIGURED)
             case ByGraph():
                 return self._graph(client, client.upload, self._provers(keyring, testimony))
             case ByManagement():
@@ -69,11 +67,11 @@ class Sites:
         self, client: Client, upload: ByManagement, keyring: Keyring
     ) -> ManagementSite:
         if self.registrations is None:
-            raise UploadError(NOT_CONFIGURED)
+            raise UploadError(Failure.NOT_CONFIGURED)
         try:
             registrations = self.registrations(upload)
         except SettingsError as error:
-            raise UploadError(NOT_CONFIGURED) from error
+            raise UploadError(Failure.NOT_CONFIGURED) from error
         return ManagementSite(
             client=client,
             keyring=keyring,

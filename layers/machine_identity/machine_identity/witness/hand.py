@@ -20,10 +20,11 @@ from machine_identity.client_assertion import SigningError
 from machine_identity.errors import ConflictError, UploadError
 from machine_identity.keyring import Key, Keyring
 from machine_identity.providers import ByGraph, ByManagement, Client
+from machine_identity.sites.opening import Holders
 from machine_identity.testimony import Certified, Testimony, Upload
 from machine_identity.uploads import Act, Add, List, Remove, Site
 from machine_identity.witness.document import TestimonyDocument
-from machine_identity.witness.world import CertifyingKeys, Clock, Store
+from machine_identity.witness.world import Clock, Store
 
 ENOUGH: Final = timedelta(seconds=10)
 """The latest into a run that a server is asked anything."""
@@ -79,7 +80,7 @@ class Hand:
     """What one identity's signer does at servers to which keys are brought."""
 
     def __init__(
-        self, *, identity: str, keys: CertifyingKeys, store: Store, clock: Clock, open_server: Open
+        self, *, identity: str, keys: Holders, store: Store, clock: Clock, open_server: Open
     ) -> None:
         self._identity = identity
         self._keys = keys
@@ -106,15 +107,16 @@ class Hand:
             return ()
         done: list[Errand] = []
         if is_certified or any(_is_certified(each) for each in clients):
-            done += self._certify(keyring)
+            done += self._certify(keyring, standing)
         for each in _in_turn(tuple(first.values()), began_at):
             done += self._visit(keyring, each, sites[each.name], began_at)
-        self.again_at = uploads.again_at(self._document.read(), self._clock.now())
+        standing = self._document.read() if done else standing
+        self.again_at = uploads.again_at(standing, self._clock.now())
         return tuple(done)
 
-    def _certify(self, keyring: Keyring) -> list[Errand]:
+    def _certify(self, keyring: Keyring, standing: Testimony) -> list[Errand]:
         """Make each certificate that is not there, and keep it (rule 1 of ``uploads``)."""
-        keys = certification.uncertified(keyring, self._document.read())
+        keys = certification.uncertified(keyring, standing)
         return [self._certified(key, keyring) for key in keys]
 
     def _certified(self, key: Key, keyring: Keyring) -> Errand:

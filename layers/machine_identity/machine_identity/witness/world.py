@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from machine_identity.aws.s3 import Document
-from machine_identity.client_assertion import Draft, SigningKey
+from machine_identity.client_assertion import Draft
 from machine_identity.keyring import Key, Keyring
 from machine_identity.providers import Client
 from machine_identity.transport import Transport
@@ -36,26 +36,6 @@ class Keys(Protocol):
 
     def with_key(self, key: Key, keyring: Keyring) -> Signer:
         """Return who signs with that key."""
-        ...
-
-
-class Holder(Protocol):
-    """Holds one key, wherever its private half is."""
-
-    def signing_key(self) -> SigningKey:
-        """Return the key. Raises SigningError."""
-        ...
-
-
-class CertifyingKeys(Protocol):
-    """The keyring, and the keys of it as what signs certificates."""
-
-    def reread(self, now: datetime) -> Keyring:
-        """Return the keyring as it stands. Raises SigningError."""
-        ...
-
-    def with_key(self, key: Key, keyring: Keyring) -> Holder:
-        """Return who holds that key."""
         ...
 
 
